@@ -1,0 +1,70 @@
+"""One chained expression from raw data to a model that is validated, trained, sliced, pushed and explained.
+
+Examples
+--------
+Nothing is read or run until :meth:`Pipeline.run`:
+
+>>> import fluent_pipe as fp
+>>> chain = fp.Pipeline("flights").from_csv("flights.csv").generate_statistics().infer_schema()
+>>> [step.id for step in chain.steps]
+['from_csv', 'generate_statistics', 'infer_schema']
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fluent_pipe import errors, runners
+    from fluent_pipe.errors import FluentPipeError
+    from fluent_pipe.pipeline import Pipeline
+    from fluent_pipe.run import Run
+    from fluent_pipe.steps.limits import (
+        at_least,
+        at_most,
+        change_at_least,
+        change_at_most,
+        infinity_norm,
+        jensen_shannon,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Pipeline": "fluent_pipe.pipeline",
+    "Run": "fluent_pipe.run",
+    "FluentPipeError": "fluent_pipe.errors",
+    "at_least": "fluent_pipe.steps.limits",
+    "at_most": "fluent_pipe.steps.limits",
+    "change_at_least": "fluent_pipe.steps.limits",
+    "change_at_most": "fluent_pipe.steps.limits",
+    "infinity_norm": "fluent_pipe.steps.limits",
+    "jensen_shannon": "fluent_pipe.steps.limits",
+}
+
+__all__ = [
+    "FluentPipeError",
+    "Pipeline",
+    "Run",
+    "at_least",
+    "at_most",
+    "change_at_least",
+    "change_at_most",
+    "errors",
+    "infinity_norm",
+    "jensen_shannon",
+    "runners",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("errors", "runners"):
+        return importlib.import_module(f"fluent_pipe.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"fluent_pipe has no {name!r}. There are: {', '.join(__all__)}.")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,185 @@
+"""Artifact types and what their folders hold.
+
+An artifact is a typed view of the folder that one execution published. The small facts about it (splits, row counts,
+verdicts) lie beside the data as JSON, so that they are read without TensorFlow, Beam or pyarrow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published result.
+
+    Parameters
+    ----------
+    path
+        The folder that holds it: ``root/<pipeline>/<step>/<execution>``.
+    fingerprint
+        Hash of the folder's content.
+    step
+        Id of the step that made it.
+    execution
+        Name of the execution, the last part of ``path``.
+    """
+
+    path: Path
+    fingerprint: str
+    step: str
+    execution: str = field(default="")
+
+    facts_file: ClassVar[str] = ""
+
+    def facts(self) -> Mapping[str, Any]:
+        """The JSON facts of this artifact; empty for a type that has none."""
+        if not self.facts_file:
+            return {}
+        facts: dict[str, Any] = json.loads((self.path / self.facts_file).read_text())
+        return facts
+
+    def summary(self) -> str:
+        """A few words on what it holds; empty where the facts say nothing worth a line."""
+        return ""
+
+
+A = TypeVar("A", bound=Artifact)
+
+
+class _Split(Artifact):
+    def split(self, name: str) -> Path:
+        """Folder of one split."""
+        return self.path / f"Split-{name}"
+
+    def files(self, split: str) -> list[Path]:
+        """The Parquet files of one split, in order."""
+        return sorted(self.split(split).glob("*.parquet"))
+
+
+class Examples(_Split):
+    """Typed rows: ``Split-<name>/*.parquet``, ``rejected/*.jsonl`` and ``examples.json``.
+
+    ``examples.json`` holds ``{"splits": {name: {"rows": int}}, "columns": {name: arrow type}, "rejected": int}``.
+    Columns are flat (or lists, for multi-valued features); null is missing.
+    """
+
+    facts_file = "examples.json"
+
+    def summary(self) -> str:
+        facts = self.facts()
+        rows = ", ".join(f"{name} {split['rows']:,}" for name, split in facts["splits"].items())
+        return rows + (f", {facts['rejected']:,} rejected" if facts["rejected"] else "")
+
+
+class Statistics(_Split):
+    """TFDV statistics: ``Split-<name>/FeatureStats.pb`` (a binary ``DatasetFeatureStatisticsList``)."""
+
+
+class Schema(Artifact):
+    """A TFDV schema: ``schema.pbtxt``."""
+
+
+class Anomalies(_Split):
+    """TFDV anomalies: ``Split-<name>/SchemaDiff.pb`` (a binary ``Anomalies``) and ``anomalies.json``.
+
+    ``anomalies.json`` holds ``{"anomalies": [{"split", "column", "anomaly", "detail"}], "drift": [...],
+    "baseline": path or null}``.
+    """
+
+    facts_file = "anomalies.json"
+
+    def summary(self) -> str:
+        found = len(self.facts()["anomalies"])
+        return f"{found} {'anomaly' if found == 1 else 'anomalies'}" if found else "no anomalies"
+
+
+class TransformGraph(_Split):
+    """A TFT graph and the rows it made: ``transform_fn/``, ``transformed_metadata/``, ``metadata/``, ``Split-<name>``.
+
+    ``transform.json`` holds ``{"label": str | null, "weight": str | null, "task": "binary" | "multiclass" |
+    "regression" | null, "classes": [..] | null, "class_count": int | null, "class_counts": {..} | null,
+    "vocabularies": {feature: size}, "splits": {name: {"rows": int}},
+    "features": {name: {"dtype": str, "shape": [int], "kind": "dense" | "sparse" | "ragged"}}}``.
+    """
+
+    facts_file = "transform.json"
+
+    def summary(self) -> str:
+        return f"{len(self.facts()['features'])} features"
+
+
+class Model(Artifact):
+    """A trained model: ``Format-Serving/`` (SavedModel), ``model.keras``, ``logs/`` and ``training.json``.
+
+    ``training.json`` holds ``{"history": {metric: [float per epoch]}, "epochs": int, "seconds": float}``.
+    """
+
+    facts_file = "training.json"
+
+    @property
+    def serving(self) -> Path:
+        """The SavedModel."""
+        return self.path / "Format-Serving"
+
+    def summary(self) -> str:
+        epochs = self.facts()["epochs"]
+        return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
+
+
+class Evaluation(Artifact):
+    """TFMA's own files and ``metrics.json``.
+
+    ``metrics.json`` holds ``{"slices": [{"slice": {column: value}, "metrics": {name: number}}],
+    "baseline": path or null, "task": str, "primary_metric": str}``; the overall slice comes first and has an
+    empty ``slice``.
+    """
+
+    facts_file = "metrics.json"
+
+    def summary(self) -> str:
+        slices = len(self.facts()["slices"])
+        return f"{slices} {'slice' if slices == 1 else 'slices'}"
+
+
+class ModelBlessing(Artifact):
+    """The verdict of an evaluation: ``BLESSED`` or ``NOT_BLESSED``, and ``reasons.json``.
+
+    ``reasons.json`` holds ``{"blessed": bool, "baseline": path or null, "note": str, "reasons": [{"metric", "slice",
+    "got", "needed", "baseline", "ok"}]}``, one entry a requirement and slice.
+    """
+
+    facts_file = "reasons.json"
+
+
+class PushedModel(Artifact):
+    """Where a model was pushed: ``pushed.json``.
+
+    ``pushed.json`` holds ``{"pushed": bool, "version": int | null, "destination": path or null, "reasons": [str]}``.
+    """
+
+    facts_file = "pushed.json"
+
+    def summary(self) -> str:
+        facts = self.facts()
+        return f"version {facts['version']}" if facts["pushed"] else "not blessed"
+
+
+TYPES: Mapping[str, type[Artifact]] = {
+    t.__name__: t
+    for t in (
+        Examples,
+        Statistics,
+        Schema,
+        Anomalies,
+        TransformGraph,
+        Model,
+        Evaluation,
+        ModelBlessing,
+        PushedModel,
+    )
+}

@@ -1,0 +1,1 @@
+"""One frozen dataclass per call of a pipeline."""

@@ -1,0 +1,109 @@
+"""What every step shares: a frozen description with typed references to earlier artifacts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from fluent_pipe.artifacts import Artifact
+from fluent_pipe.errors import FluentPipeError
+
+A = TypeVar("A", bound=Artifact)
+
+Pairs = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Ref(Generic[A]):
+    """A typed reference to an artifact that an earlier step of the same pipeline leaves."""
+
+    step: str
+    type: type[A]
+
+
+@dataclass(frozen=True)
+class Earlier(Generic[A]):
+    """A reference to an artifact of an earlier run of the same pipeline, found in the store when the run is planned.
+
+    The newest artifact of the type is taken whose content is not that of ``other_than``, so that running an
+    unchanged pipeline again compares with the same artifact and stays a cache hit. There may be none.
+    """
+
+    type: type[A]
+    other_than: Ref[A]
+    blessed: bool = False
+
+
+def streams(**more: Any) -> Any:
+    """Mark an input that may still be flowing: a PCollection of the same Beam job will do."""
+    return field(metadata={"streams": True}, **more)
+
+
+def needs(**more: Any) -> Any:
+    """Mark an input whose value must be known while the Beam graph is built; the job is cut before it."""
+    return field(metadata={"streams": False}, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one call asked for. Knows nothing of TensorFlow or Beam.
+
+    Parameters
+    ----------
+    id
+        Unique in its pipeline: the call's name, with a number after a repeated one.
+    cached
+        False if the step runs every time.
+    """
+
+    id: str
+    cached: bool = True
+
+    call: ClassVar[str]
+    """Name of the method of ``Pipeline``."""
+    produces: ClassVar[tuple[type[Artifact], ...]]
+    """Artifact types that it leaves, all in one folder."""
+    version: ClassVar[int] = 1
+    """Version of the component behind it; part of the cache key, raised when results would differ."""
+    gates: ClassVar[bool] = False
+    """True if its verdict decides whether later steps may run; they are then never in its Beam job."""
+
+    def inputs(self) -> dict[str, Ref[Any]]:
+        """References to earlier steps, by field name."""
+        return {f.name: v for f, v in self._fields() if isinstance(v, Ref)}
+
+    def earlier(self) -> dict[str, Earlier[Any]]:
+        """References to earlier runs, by field name."""
+        return {f.name: v for f, v in self._fields() if isinstance(v, Earlier)}
+
+    def needed(self) -> frozenset[str]:
+        """Ids of the steps whose artifacts must be published before this one is lowered."""
+        return frozenset(v.step for f, v in self._fields() if isinstance(v, Ref) and not f.metadata.get("streams"))
+
+    def arguments(self) -> dict[str, Any]:
+        """What was asked for, without references: the part of the cache key that the step itself gives."""
+        return {
+            f.name: v for f, v in self._fields() if not isinstance(v, (Ref, Earlier)) and f.name not in ("id", "cached")
+        }
+
+    def source_files(self) -> tuple[str, ...]:
+        """Patterns or paths of files outside the store whose content belongs to the cache key."""
+        return ()
+
+    def refused(self, facts: Mapping[str, Any]) -> FluentPipeError | None:
+        """The error that ends the run for what was found, read from the facts that the step left."""
+        return None
+
+    def still_holds(self, facts: Mapping[str, Any]) -> bool:
+        """Whether an earlier result can be used again, for a step whose effect lies outside the store."""
+        return True
+
+    def _fields(self) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
+        return ((f, getattr(self, f.name)) for f in dataclasses.fields(self))
+
+
+def pairs(mapping: Mapping[str, Any] | None) -> Pairs:
+    """A mapping as a hashable tuple of pairs, order kept."""
+    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in (mapping or {}).items())

@@ -1,0 +1,194 @@
+"""Checks of arguments at the call: each returns the value in the form that a step keeps, or raises ArgumentError."""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fluent_pipe.errors import ArgumentError
+from fluent_pipe.steps.base import Pairs
+from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.steps.limits import ChangeLimit, Distance, ValueLimit
+
+COLUMN_TYPES = ("int", "float", "string", "bool", "date", "timestamp")
+T = TypeVar("T")
+
+
+def patterns(uri: Any, call: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Patterns by split; the split is ``""`` where rows are split by hash."""
+    if isinstance(uri, Mapping):
+        if not uri:
+            raise ArgumentError(f"{call}() got no split.", fix='Give patterns by split, such as {"train": "a/*.csv"}.')
+        return tuple((name, _paths(p, call)) for name, p in uri.items())
+    return (("", _paths(uri, call)),)
+
+
+def _paths(uri: Any, call: str) -> tuple[str, ...]:
+    several = uri if isinstance(uri, Sequence) and not isinstance(uri, str) else [uri]
+    if not several or not all(isinstance(p, (str, os.PathLike)) and str(p) for p in several):
+        raise ArgumentError(f"{call}() takes a path, a glob or a list of them, got {uri!r}.")
+    return tuple(os.fspath(p) for p in several)
+
+
+def splits(given: Mapping[str, float] | None, uri: Any, default: Mapping[str, float]) -> Pairs:
+    """Split names and shares."""
+    if isinstance(uri, Mapping):
+        if given is not None:
+            raise ArgumentError("splits= cannot be given with patterns by split.", fix="Give one of the two.")
+        return ()
+    shares = default if given is None else given
+    bad = [n for n, s in shares.items() if isinstance(s, bool) or not isinstance(s, (int, float)) or not s > 0]
+    if not shares or bad:
+        raise ArgumentError(
+            f"splits= needs a positive share for every split, got {dict(shares)!r}.",
+            fix='For example {"train": 8, "eval": 2}.',
+        )
+    for name in shares:
+        if not str(name).replace("_", "").replace("-", "").isalnum():
+            raise ArgumentError(f"Split name {name!r} is not valid.", fix="Use letters, digits, '_' and '-'.")
+    return tuple(shares.items())
+
+
+def training_split(names: tuple[str, ...]) -> str:
+    """The split to train on: ``train`` if there is one, else the first."""
+    return "train" if "train" in names or not names else names[0]
+
+
+def training_first(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The splits with the one to train on first."""
+    first = training_split(names)
+    return (first, *(n for n in names if n != first))
+
+
+def validation_split(names: tuple[str, ...]) -> str | None:
+    """The split to validate on while training; None if there is only one split."""
+    others = [n for n in names if n != training_split(names)]
+    return next((n for n in ("validation", "val", "valid", "eval") if n in others), others[0] if others else None)
+
+
+def evaluation_split(names: tuple[str, ...]) -> str:
+    """The split to evaluate on: ``test``, ``eval``, else the last."""
+    return next((n for n in ("test", "eval") if n in names), names[-1] if names else "eval")
+
+
+def share(value: float, name: str, *, above_zero: bool = False) -> float:
+    """A share in [0, 1]."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not 0 <= value <= 1
+        or (above_zero and value == 0)
+    ):
+        raise ArgumentError(
+            f"{name}= is a share {'above 0 and up to' if above_zero else 'from 0 to'} 1, got {value!r}."
+        )
+    return float(value)
+
+
+def count(value: int, name: str) -> int:
+    """A whole number of one or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ArgumentError(f"{name}= is a whole number of at least 1, got {value!r}.")
+    return value
+
+
+def character(value: str, name: str) -> str:
+    """One ASCII character."""
+    if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n":
+        raise ArgumentError(f"{name}= is one ASCII character, got {value!r}.")
+    return value
+
+
+def encoding(value: str) -> str:
+    """An encoding that Python knows."""
+    try:
+        return codecs.lookup(value).name
+    except LookupError as error:
+        raise ArgumentError(f"Python knows no encoding {value!r}.", fix='For example "utf-8" or "latin-1".') from error
+
+
+def column_types(types: Mapping[str, str] | None) -> Pairs:
+    """Types by column."""
+    for column, kind in (types or {}).items():
+        if kind not in COLUMN_TYPES:
+            raise ArgumentError(f"Type {kind!r} of column {column!r} is not known.", got=kind, valid=COLUMN_TYPES)
+    return tuple((types or {}).items())
+
+
+def one_of(value: T, valid: tuple[T, ...], name: str) -> T:
+    """One of a few values."""
+    if value not in valid:
+        raise ArgumentError(f"{name}= got {value!r}.", got=value, valid=valid)
+    return value
+
+
+def names(values: Sequence[str], name: str) -> tuple[str, ...]:
+    """A list of names."""
+    if isinstance(values, str) or not all(isinstance(v, str) for v in values):
+        raise ArgumentError(f"{name}= takes a list of names, got {values!r}.")
+    return tuple(values)
+
+
+def distances(given: Mapping[str, Distance] | Distance | None, name: str) -> Pairs:
+    """Distance limits by column; one alone is for every column, under ``"*"``."""
+    if given is None:
+        return ()
+    by_column = {"*": given} if isinstance(given, Distance) else dict(given)
+    for column, limit in by_column.items():
+        if not isinstance(limit, Distance):
+            raise ArgumentError(
+                f"{name}= needs a limit for column {column!r}, got {limit!r}.",
+                fix="Give fp.jensen_shannon(0.1) or fp.infinity_norm(0.01).",
+            )
+    return tuple(by_column.items())
+
+
+def requirements(given: Mapping[str, Any] | None) -> Pairs:
+    """Limits by metric."""
+    asked = {m: tuple(v) if isinstance(v, (list, tuple)) else (v,) for m, v in (given or {}).items()}
+    for metric, limits in asked.items():
+        for limit in limits:
+            if not isinstance(limit, (ValueLimit, ChangeLimit)):
+                raise ArgumentError(
+                    f"require= needs a limit for {metric!r}, got {limit!r}.",
+                    fix="Give fp.at_least(0.65), fp.at_most(...), fp.change_at_least(...) or fp.change_at_most(...).",
+                )
+    return tuple(asked.items())
+
+
+def class_weights(given: Any) -> Any:
+    """``"balanced"`` or pairs of class and weight."""
+    if given is None or given == "balanced":
+        return given
+    if not isinstance(given, Mapping) or not all(isinstance(k, int) and v >= 0 for k, v in given.items()):
+        raise ArgumentError(
+            f"class_weights= got {given!r}.", fix='Give "balanced" or weights by class index: {0: 1.0, 1: 4.0}.'
+        )
+    return tuple(sorted((k, float(v)) for k, v in given.items()))
+
+
+def file(path: Any, call: str) -> str:
+    """An existing file."""
+    if not Path(path).is_file():
+        raise ArgumentError(f"{call}(): there is no file {str(path)!r}.")
+    return str(Path(path).absolute())
+
+
+def folder(path: Any, name: str) -> str:
+    """An existing folder."""
+    if not Path(path).is_dir():
+        raise ArgumentError(f"{name}=: there is no folder {str(path)!r}.")
+    return str(Path(path).absolute())
+
+
+def is_run_fn(function: UserFunction) -> bool:
+    """Whether a user's training function is TFX's ``run_fn``; a module file is read, not run."""
+    if not function.is_file:
+        return function.name == "run_fn"
+    tree = ast.parse(Path(str(function.source)).read_text(encoding="utf-8"))
+    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+    return "run_fn" in defined and "build_model" not in defined

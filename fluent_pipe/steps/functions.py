@@ -1,0 +1,112 @@
+"""A function that the user gave: a callable, ``"path/to/module.py"`` or ``"module:function"``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fluent_pipe.errors import ArgumentError, UserCodeError
+
+
+@dataclass(frozen=True)
+class UserFunction:
+    """A user's function and where it comes from.
+
+    Parameters
+    ----------
+    source
+        The callable itself, the path of a module file, or ``"module:function"``.
+    name
+        The function's name inside a module file.
+    """
+
+    source: Callable[..., Any] | str
+    name: str
+
+    @classmethod
+    def of(cls, source: Callable[..., Any] | str, *, name: str, call: str) -> UserFunction:
+        """Check what the user gave to ``call``.
+
+        Parameters
+        ----------
+        source
+            A callable, the path of a ``.py`` file or ``"module:function"``.
+        name
+            TFX's name of the function, looked up in a module file.
+
+        Raises
+        ------
+        ArgumentError
+            If it is none of the three, or the file does not exist.
+        """
+        if callable(source):
+            return cls(source, getattr(source, "__name__", type(source).__name__))
+        if isinstance(source, str) and source.endswith(".py"):
+            if not Path(source).is_file():
+                raise ArgumentError(
+                    f"{call}(): there is no module file {source!r}.", fix="Give the path of an existing .py file."
+                )
+            return cls(str(Path(source).resolve()), name)
+        if isinstance(source, str) and ":" in source:
+            return cls(source, source.rpartition(":")[2])
+        raise ArgumentError(
+            f"{call}() takes a function, got {source!r}.",
+            fix='Give a callable, "path/to/module.py" or "module:function".',
+        )
+
+    @property
+    def where(self) -> str:
+        """Function, file and line, as a person looks for it."""
+        if isinstance(self.source, str):
+            return f"{self.name} in {self.source}" if self.is_file else self.source
+        code = getattr(self.source, "__code__", None)
+        return f"{self.name} ({code.co_filename}:{code.co_firstlineno})" if code else self.name
+
+    @property
+    def is_file(self) -> bool:
+        """True for a function in a module file."""
+        return isinstance(self.source, str) and self.source.endswith(".py")
+
+    def resolve(self) -> Callable[..., Any]:
+        """The callable; imports its module where it was given by name.
+
+        Raises
+        ------
+        UserCodeError
+            If the module cannot be imported or does not hold the function.
+        """
+        if callable(self.source):
+            return self.source
+        try:
+            module = (
+                _load_file(Path(self.source))
+                if self.is_file
+                else importlib.import_module(self.source.partition(":")[0])
+            )
+        except Exception as error:
+            raise UserCodeError(f"{self.source} cannot be imported: {type(error).__name__}: {error}.") from error
+        function = getattr(module, self.name, None)
+        if not callable(function):
+            names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+            raise UserCodeError(f"{self.source} holds no function {self.name!r}.", got=self.name, valid=names)
+        return function  # type: ignore[no-any-return]
+
+
+def _load_file(path: Path) -> Any:
+    name = f"_fluent_pipe_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))  # its sibling modules import as they would for a script
+    try:
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    return module

@@ -1,0 +1,136 @@
+"""Steps that make, judge and push a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from fluent_pipe.artifacts import Evaluation, Examples, Model, ModelBlessing, PushedModel, Schema, TransformGraph
+from fluent_pipe.steps.base import Earlier, Pairs, Ref, Step, needs, streams
+from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.steps.limits import SliceColumns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess(Step):
+    """``preprocess``: TFT analysis and transform.
+
+    Parameters
+    ----------
+    function
+        ``preprocessing_fn(inputs)``; None for sensible features from the schema.
+    label, weight
+        Transformed features with these roles. With no ``function``, columns of the input.
+    """
+
+    examples: Ref[Examples] = streams()
+    schema: Ref[Schema] = needs()
+    split_names: tuple[str, ...] = ()
+    function: UserFunction | None = None
+    label: str | None = None
+    weight: str | None = None
+
+    call: ClassVar[str] = "preprocess"
+    produces: ClassVar[tuple[type[TransformGraph], ...]] = (TransformGraph,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Step):
+    """``train``.
+
+    Parameters
+    ----------
+    build_model
+        ``build_model(data, hp)`` that returns a compiled Keras 3 model; None for the default wide-and-deep model.
+    run_fn
+        TFX's ``run_fn(fn_args)``, in place of ``build_model``.
+    epochs
+        Passes over the training split.
+    steps
+        Batches an epoch; None for the whole split.
+    batch_size
+        Rows a batch.
+    early_stopping
+        Epochs without improvement of the validation loss before training stops; None for never.
+    class_weights
+        ``"balanced"`` or pairs of class index and weight.
+    seed
+        Of shuffling and of Keras.
+    train_split, validation_split
+        Names of the splits.
+    """
+
+    graph: Ref[TransformGraph] = needs()
+    examples: Ref[Examples] = needs()
+    schema: Ref[Schema] = needs()
+    build_model: UserFunction | None = None
+    run_fn: UserFunction | None = None
+    epochs: int = 1
+    steps: int | None = None
+    batch_size: int = 1024
+    early_stopping: int | None = None
+    class_weights: Literal["balanced"] | tuple[tuple[int, float], ...] | None = None
+    seed: int = 0
+    train_split: str
+    validation_split: str | None
+
+    call: ClassVar[str] = "train"
+    produces: ClassVar[tuple[type[Model], ...]] = (Model,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Step):
+    """``evaluate``: TFMA metrics, thresholds and the blessing.
+
+    Parameters
+    ----------
+    metrics
+        Names of TFMA or Keras metrics; empty for defaults by the kind of label.
+    slices
+        Columns, or crosses of columns, of the input or of the transformed features.
+    require
+        ``((metric, (limit, ...)), ...)``: the model is blessed if all hold.
+    baseline
+        Earlier model to compare with.
+    split
+        Whose rows to evaluate on.
+    """
+
+    model: Ref[Model] = needs()
+    graph: Ref[TransformGraph] = needs()
+    examples: Ref[Examples] = needs()
+    schema: Ref[Schema] = needs()
+    metrics: tuple[str, ...] = ()
+    slices: SliceColumns = ()
+    require: Pairs = ()
+    baseline: Earlier[Model] | str | None = None
+    split: str
+
+    call: ClassVar[str] = "evaluate"
+    produces: ClassVar[tuple[type[Evaluation] | type[ModelBlessing], ...]] = (Evaluation, ModelBlessing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushTo(Step):
+    """``push_to``: a blessed model becomes a new version folder of ``destination``.
+
+    Parameters
+    ----------
+    blessing
+        Without it (no ``evaluate`` before) the model is pushed unjudged.
+    keep
+        Newest versions to keep; None for all.
+    """
+
+    model: Ref[Model] = needs()
+    blessing: Ref[ModelBlessing] | None = needs(default=None)
+    destination: str
+    keep: int | None = None
+
+    call: ClassVar[str] = "push_to"
+    produces: ClassVar[tuple[type[PushedModel], ...]] = (PushedModel,)
+
+    def still_holds(self, facts: Mapping[str, Any]) -> bool:
+        return not facts["pushed"] or Path(facts["destination"]).is_dir()
