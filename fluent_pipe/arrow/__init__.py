@@ -1,0 +1,1 @@
+"""The data plane: files to typed record batches and back."""

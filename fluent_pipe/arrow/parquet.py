@@ -1,0 +1,69 @@
+"""Parquet in whole record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROWS_PER_BATCH = 16_384
+
+
+def read_batches(
+    path: str | Path, *, columns: list[str] | None = None, rows: int = ROWS_PER_BATCH
+) -> Iterator[pa.RecordBatch]:
+    """The file's rows, in order, in batches of up to ``rows``.
+
+    Parameters
+    ----------
+    path
+        A Parquet file.
+    columns
+        Which columns; None for all.
+    rows
+        Most rows a batch.
+    """
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=rows, columns=columns)
+
+
+class BatchWriter:
+    """Writes batches of one schema to one Parquet file, created at the first batch.
+
+    Small batches are gathered into row groups of ``rows_per_group``, so that memory stays bounded and readers get
+    groups worth reading.
+    """
+
+    def __init__(self, path: str | Path, *, rows_per_group: int = 8 * ROWS_PER_BATCH) -> None:
+        self.path = Path(path)
+        self.rows = 0
+        self._rows_per_group = rows_per_group
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add a batch."""
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        self.rows += batch.num_rows
+        if self._waiting_rows >= self._rows_per_group:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what waits and end the file."""
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self.path, self._waiting[0].schema, compression="zstd", compression_level=1)
+        self._writer.write_table(pa.Table.from_batches(self._waiting))
+        self._waiting, self._waiting_rows = [], 0

@@ -1,0 +1,76 @@
+"""Flat Arrow columns to the ``list<primitive>`` columns that TFDV, TFT and tfx-bsl read.
+
+Rows rest and travel as flat columns, as people have them. The TFX libraries want every column as a list of values per
+row, with null for "missing". The change is a recount of offsets: no value is touched.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def to_tfx(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with every column as ``list<int64 | float32 | float64 | binary>``; null rows stay null.
+
+    Parameters
+    ----------
+    batch
+        Any number of rows; columns flat, lists of flat, or null.
+
+    Returns
+    -------
+    pa.RecordBatch
+        As many rows; column names as they were. Floats keep their width.
+
+    Examples
+    --------
+    >>> to_tfx(pa.record_batch({"fare": [1.5, None]})).column(0).to_pylist()
+    [[1.5], None]
+    """
+    return pa.RecordBatch.from_arrays([_column(c) for c in batch.columns], names=batch.schema.names)
+
+
+def _column(column: pa.Array) -> pa.Array:
+    if pa.types.is_null(column.type):
+        return column
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        if pa.types.is_null(column.type.value_type):
+            return pa.nulls(len(column))
+        values = plain(column.values)
+        return type(column).from_arrays(column.offsets, values) if column.null_count == 0 else column.cast(
+            pa.list_(values.type)
+        )
+    values = plain(column)
+    if values.null_count == 0:
+        return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), values)
+    present = values.is_valid().to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(present, dtype=np.int32)])
+    missing = np.concatenate([~present, [False]])
+    return pa.ListArray.from_arrays(pa.array(offsets, mask=missing), values.drop_null())
+
+
+def plain(values: pa.Array) -> pa.Array:
+    """A flat column in a type that the TFX libraries know: integers, floats and bytes stay; the rest is converted.
+
+    Booleans become 0 and 1; dates and times become ISO text; dictionaries are decoded; decimals become floats.
+    """
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return plain(values.dictionary_decode())
+    if pa.types.is_boolean(kind) or pa.types.is_uint64(kind):
+        return values.cast(pa.int64())
+    if pa.types.is_integer(kind):
+        return values if kind == pa.int64() else values.cast(pa.int64())
+    if pa.types.is_float16(kind):
+        return values.cast(pa.float32())
+    if pa.types.is_floating(kind):
+        return values
+    if pa.types.is_decimal(kind):
+        return values.cast(pa.float64())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return values.cast(pa.binary() if pa.types.is_string(kind) else pa.large_binary())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return values
+    return pc.cast(values, pa.string()).cast(pa.binary())

@@ -1,0 +1,1 @@
+"""The Beam components, one module each."""

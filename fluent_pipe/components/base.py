@@ -1,0 +1,130 @@
+"""What every component is: a Beam PTransform with typed inputs, a folder to write into, and failures that explain."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from fluent_pipe.errors import FluentPipeError, StepFailed
+
+FAILURE_FILE = ".failure.pickle"
+
+Live = Mapping[str, beam.PCollection]
+"""Outputs that flow in the same job: by split for examples and statistics, under ``""`` for a single value."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a component is told about its execution. Pickles, so it travels with DoFns.
+
+    Parameters
+    ----------
+    step
+        Id of the step, for progress and messages.
+    staging
+        Folder that the component writes its artifact into; it exists.
+    """
+
+    step: str
+    staging: str
+
+    @property
+    def folder(self) -> Path:
+        """``staging`` as a path."""
+        return Path(self.staging)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Keep an error that is raised inside, with its parts, for the driver to read.
+
+        Beam hands errors of workers to the driver as text. So the error itself is left in the staging folder,
+        which is thrown away with the job.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.keep_failure(error)
+            raise
+
+    def keep_failure(self, error: Exception) -> None:
+        """Leave ``error`` for the driver; the first one stays."""
+        kept = self.folder / FAILURE_FILE
+        if kept.exists():
+            return
+        if not isinstance(error, FluentPipeError):
+            frame = traceback.extract_tb(error.__traceback__)[-1:]
+            where = f"{frame[0].filename}:{frame[0].lineno}" if frame else None
+            text = f"{type(error).__name__}: {error}"
+            disk = isinstance(error, OSError) and error.filename
+            error = StepFailed(text, where=str(error.filename) if disk and isinstance(error, OSError) else where)
+        error.step = error.step or self.step
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps(error))
+
+    def kept_failure(self) -> FluentPipeError | None:
+        """The error that a worker left, if any."""
+        kept = self.folder / FAILURE_FILE
+        return pickle.loads(kept.read_bytes()) if kept.exists() else None
+
+
+class Component(beam.PTransform):  # type: ignore[misc]
+    """How a step is done.
+
+    A subclass is made with its step, its context and its inputs (see :mod:`fluent_pipe.components.inputs`), and
+    builds its part of the Beam graph in :meth:`build`.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+
+    def prepare(self) -> None:
+        """Look, on the driver and before any graph is built, at what the graph depends on."""
+
+    def try_again(self) -> bool:
+        """Whether a job that failed is worth another try; the component has then changed what it will build."""
+        return False
+
+    def build(self, pipeline: beam.Pipeline) -> Live:
+        """Add this component's transforms to ``pipeline``; what flows on to steps of the same job is returned."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is built")
+
+    def expand(self, inputs: Any) -> dict[str, beam.PCollection]:
+        """Beam's entry; live inputs are passed so that the graph knows them, and are used through ``self``."""
+        pipeline = next(iter(inputs.values())).pipeline if isinstance(inputs, dict) else inputs.pipeline
+        with self.context.explained():
+            return dict(self.build(pipeline))
+
+
+def once(
+    pipeline: beam.Pipeline, label: str, context: Context, function: Callable[..., Any], *sides: Any
+) -> beam.PCollection:
+    """Call ``function(*sides)`` one time on a worker; its result is the one element of the PCollection returned.
+
+    Parameters
+    ----------
+    sides
+        Side inputs (``beam.pvalue.AsSingleton(...)``, ``AsList``) or plain small values.
+    """
+    return (
+        pipeline
+        | f"{label}/Impulse" >> beam.Create([None], reshuffle=False)
+        | label >> beam.Map(_Once(context, function), *sides)
+    )
+
+
+@dataclass(frozen=True)
+class _Once:
+    context: Context
+    function: Callable[..., Any]
+
+    def __call__(self, _: None, *sides: Any) -> Any:
+        with self.context.explained():
+            return self.function(*sides)

@@ -1,0 +1,38 @@
+"""What a person asks first after a run, in a few lines for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluent_pipe.results import text_table
+
+if TYPE_CHECKING:
+    from fluent_pipe.run import Run
+
+WORST = 5
+
+
+def terminal_report(run: Run) -> str:
+    """Was it pushed, and why or why not; how good; worst slices; time of each step.
+
+    Parameters
+    ----------
+    run
+        A finished run; parts of steps that it does not have are left out.
+    """
+    made = run.made
+    parts = []
+    if "Evaluation" in made:
+        evaluation = run.evaluation
+        primary = evaluation.artifact.facts()["primary_metric"]
+        value = evaluation.metrics.get(primary)
+        parts.append(f"{primary} overall: {'n/a' if value is None else f'{value:.4f}'}")
+        worst = evaluation.worst(WORST)
+        if worst:
+            parts.append(f"Worst slices by {primary} (of 100 examples or more):\n{text_table(worst)}")
+    if "ModelBlessing" in made and run.blessing.note:
+        parts.append(run.blessing.note)
+    parts.append(f"Seconds by step:\n{run.timings!r}")
+    if "PushedModel" in made:
+        parts.append(repr(run.pushed))
+    return "\n\n".join(parts)

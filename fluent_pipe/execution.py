@@ -1,0 +1,317 @@
+"""Walk a plan: look up, run, publish, record, and go on until nothing is left to do.
+
+A Beam job writes into staging. When it has ended well, each step's folder is published by one rename and recorded in
+one transaction; only what the store names exists. So a run that is killed at any moment goes on, next time, after
+the last published step.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fluent_pipe import progress
+from fluent_pipe.artifacts import Artifact, ModelBlessing, PushedModel
+from fluent_pipe.errors import FluentPipeError, Interrupted, StepFailed
+from fluent_pipe.plan import Plan, artifact, cache_key, make_plan, resolve_earlier
+from fluent_pipe.runners.base import JobResult, Runner
+from fluent_pipe.steps.base import Ref, Step
+from fluent_pipe.store.content import FileHashes, of_folder
+from fluent_pipe.store.files import Staging, clean_abandoned, new_execution_name, publish, sweep_unrecorded, writing
+from fluent_pipe.store.metadata import MetadataStore, StoredExecution
+
+if TYPE_CHECKING:
+    from fluent_pipe.components.base import Component, Live
+
+log = logging.getLogger(__name__)
+
+StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed"]
+RunState = Literal["running", "succeeded", "not pushed", "failed", "interrupted"]
+MAX_ATTEMPTS = 3
+
+
+class Observer:
+    """Told what happens while a run is under way. This one looks on silently."""
+
+    def started(self, steps: Collection[str]) -> None:
+        """The run begins; ids of its steps in order."""
+
+    def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
+        """A step is in a new state; ``seconds`` it took and a few words where known."""
+
+    def ended(self, state: RunState) -> None:
+        """The run has ended."""
+
+
+@dataclass
+class Execution:
+    """One run under way.
+
+    Parameters
+    ----------
+    name, steps
+        Of the pipeline.
+    root
+        Folder of all results.
+    runner
+        Where jobs run.
+    refresh
+        Ids of steps to run although they are cached.
+    observer
+        Told what happens.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    root: Path
+    store: MetadataStore
+    run_id: str
+    runner: Runner
+    refresh: frozenset[str]
+    observer: Observer
+    done: dict[str, StoredExecution] = field(default_factory=dict)
+    ran: dict[str, float] = field(default_factory=dict)
+
+    def execute(self) -> RunState:
+        """Run what is not cached.
+
+        Returns
+        -------
+        RunState
+            ``"succeeded"``, or ``"not pushed"`` if a push was refused.
+
+        Raises
+        ------
+        FluentPipeError
+            What went wrong. Whatever was published stays.
+        """
+        progress.reset()
+        self.observer.started([s.id for s in self.steps])
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            clean_abandoned(self.folder)
+            sweep_unrecorded(self.folder, self.store.recorded_paths(self.name))
+        hashes = FileHashes(self.root / "file_hashes.sqlite")
+        while True:
+            plan = make_plan(
+                self.name, self.steps, self.store, hashes, refresh=self.refresh - set(self.ran), done=self.done
+            )
+            self._take_cached(plan)
+            if not plan.jobs:
+                return "not pushed" if any(_push_refused(e) for e in self.done.values()) else "succeeded"
+            job = [s for s in self.steps if s.id in plan.jobs[0]]
+            self._run_job(job, hashes)
+
+    @property
+    def folder(self) -> Path:
+        """The pipeline's folder."""
+        return self.root / self.name
+
+    def _take_cached(self, plan: Plan) -> None:
+        for p in plan.steps:
+            if p.stored is None or p.step.id in self.done:
+                continue
+            self.done[p.step.id] = p.stored
+            self.store.record_cached(self.run_id, p.stored)
+            self.observer.changed(p.step.id, "cached", note=p.stored.artifacts[0].summary())
+            self._judge(p.step, p.stored)
+
+    def _judge(self, step: Step, stored: StoredExecution) -> None:
+        refusal = step.refused(stored.artifacts[0].facts())
+        if refusal is not None:
+            self.observer.changed(step.id, "failed")
+            raise refusal
+
+    def _run_job(self, job: list[Step], hashes: FileHashes) -> None:
+        for step in job:
+            self.observer.changed(step.id, "running")
+        begun = time.monotonic()
+        with Staging.create(self.folder) as staging:
+            running = Job(self, job, staging)
+            try:
+                with writing(self.folder):
+                    seconds = running.run(self.runner)
+            except (KeyboardInterrupt, Interrupted):
+                progress.request_stop()
+                raise
+            except FluentPipeError as error:
+                failed = error.step or job[0].id
+                for step in job:
+                    self.observer.changed(step.id, "failed" if step.id == failed else "waiting")
+                raise
+            shares = _shares(job, seconds, time.monotonic() - begun)
+            for step in job:
+                self._publish(step, staging.path / step.id, shares[step.id], running.earlier[step.id], hashes)
+        for step in job:
+            self._judge(step, self.done[step.id])
+
+    def _publish(
+        self, step: Step, staged: Path, seconds: float, earlier: Mapping[str, Artifact | None], hashes: FileHashes
+    ) -> None:
+        _remove_hidden(staged)
+        execution = new_execution_name()
+        destination = self.folder / step.id / execution
+        fingerprint = of_folder(staged)
+        inputs = {f: artifact(self.done, ref) for f, ref in step.inputs().items()}
+        with writing(destination):
+            publish(staged, destination)
+        stored = self.store.record(
+            pipeline=self.name,
+            run=self.run_id,
+            step_id=step.id,
+            step_type=step.call,
+            execution=execution,
+            path=destination,
+            key=cache_key(step, inputs, earlier, hashes),
+            fingerprint=fingerprint,
+            seconds=seconds,
+            produces=step.produces,
+            inputs=inputs,
+            properties=_properties(step, destination, fingerprint),
+        )
+        self.done[step.id] = stored
+        self.ran[step.id] = seconds
+        state: StepState = "not pushed" if _push_refused(stored) else "ran"
+        self.observer.changed(step.id, state, seconds=seconds, note=stored.artifacts[0].summary())
+
+
+class Job:
+    """One Beam job of a run: lowers its steps, runs them, and explains a failure.
+
+    Parameters
+    ----------
+    execution
+        The run it belongs to.
+    steps
+        In order.
+    staging
+        Where its components write.
+    """
+
+    def __init__(self, execution: Execution, steps: list[Step], staging: Staging) -> None:
+        self._execution = execution
+        self._steps = steps
+        self._staging = staging
+        self._live: dict[str, Live] = {}
+        self._building: dict[str, float] = {}
+        self.earlier = {s.id: self._earlier(s) for s in steps}
+
+    def run(self, runner: Runner) -> dict[str, float]:
+        """Run the job; seconds by step, as far as they can be told apart."""
+        components = self._lower()
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                for component in components.values():
+                    with component.context.explained():
+                        component.prepare()
+                result = runner.run(lambda pipeline: self._build(pipeline, components))
+                return self._seconds(result)
+            except (KeyboardInterrupt, Interrupted):
+                raise
+            except Exception as error:
+                log.exception("Job %s failed, attempt %d", list(components), attempt)
+                if attempt < MAX_ATTEMPTS and any(c.try_again() for c in list(components.values())):
+                    self._clear()
+                    continue
+                raise self._explain(error, components) from None
+        raise AssertionError("unreachable")
+
+    def _earlier(self, step: Step) -> dict[str, Artifact | None]:
+        done = self._execution.done
+        inputs = {f: artifact(done, r) for f, r in step.inputs().items() if r.step in done}
+        return resolve_earlier(self._execution.name, step, inputs, self._execution.store)
+
+    def _lower(self) -> dict[str, Component]:
+        from fluent_pipe.components.base import Context
+        from fluent_pipe.lowering import lower
+
+        components = {}
+        for step in self._steps:
+            context = Context(step.id, str(self._staging.folder(step.id)))
+            components[step.id] = lower(step, context, self._resolve, self.earlier[step.id])
+        return components
+
+    def _resolve(self, _: str, ref: Ref[Any]) -> tuple[Artifact | None, Live | None]:
+        if ref.step in self._execution.done:
+            return artifact(self._execution.done, ref), None
+        return None, _Late(self._live, ref.step)
+
+    def _build(self, pipeline: Any, components: Mapping[str, Component]) -> None:
+        self._live.clear()
+        for step in self._steps:
+            begun = time.monotonic()
+            flowing = {
+                f"{field}[{split}]": collection
+                for field, ref in step.inputs().items()
+                if ref.step in self._live
+                for split, collection in self._live[ref.step].items()
+            }
+            component = components[step.id]
+            self._live[step.id] = (flowing or pipeline) | step.id >> component
+            self._building[step.id] = time.monotonic() - begun
+
+    def _seconds(self, result: JobResult) -> dict[str, float]:
+        return {s.id: result.seconds_by_step.get(s.id, 0.0) + self._building.get(s.id, 0.0) for s in self._steps}
+
+    def _clear(self) -> None:
+        for step in self._steps:
+            self._staging.folder(step.id)
+            progress.forget(step.id)
+
+    def _explain(self, error: Exception, components: Mapping[str, Component]) -> FluentPipeError:
+        kept = [c.context.kept_failure() for c in components.values()]
+        known = next((k for k in kept if k is not None), None)
+        if known is not None:
+            return known
+        if isinstance(error, FluentPipeError):
+            return error
+        lines = [line for line in str(error).strip().splitlines() if line.strip()]
+        said = lines[-1].strip() if lines else ""
+        return StepFailed(
+            f"{type(error).__name__}: {said}", fix="The log has the full traceback.", step=self._steps[0].id
+        )
+
+
+class _Late(Mapping[str, Any]):
+    """Live outputs of a step of the same job, looked up when the graph is built."""
+
+    def __init__(self, live: Mapping[str, Live], step: str) -> None:
+        self._all = live
+        self._step = step
+
+    def __getitem__(self, split: str) -> Any:
+        return self._all[self._step][split]
+
+    def __iter__(self) -> Any:
+        return iter(self._all[self._step])
+
+    def __len__(self) -> int:
+        return len(self._all[self._step])
+
+
+def _shares(job: list[Step], seconds: Mapping[str, float], wall: float) -> dict[str, float]:
+    """The job's wall seconds shared out by what Beam measured in each step."""
+    total = sum(seconds.values())
+    return {s.id: wall * (seconds[s.id] / total if total else 1 / len(job)) for s in job}
+
+
+def _remove_hidden(folder: Path) -> None:
+    for path in folder.glob(".*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int | float]:
+    """What later look-ups ask for."""
+    if ModelBlessing not in step.produces:
+        return {}
+    facts = ModelBlessing(path, fingerprint, step.id).facts()
+    return {"blessed": int(facts["blessed"])}
+
+
+def _push_refused(stored: StoredExecution) -> bool:
+    return any(isinstance(a, PushedModel) and not a.facts()["pushed"] for a in stored.artifacts)

@@ -1,0 +1,349 @@
+"""Results as the user meets them: each reads its artifact when asked, prints well, and is a frame where tabular."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic
+
+from fluent_pipe.artifacts import (
+    Anomalies,
+    Evaluation,
+    Examples,
+    Model,
+    ModelBlessing,
+    PushedModel,
+    Schema,
+    Statistics,
+    TransformGraph,
+)
+from fluent_pipe.errors import ArgumentError
+from fluent_pipe.steps.base import A
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+
+def text_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """Rows as aligned text; numbers to the right, with four significant digits."""
+    if not rows:
+        return "(nothing)"
+    names = list(columns or rows[0])
+    cells = [[_cell(row.get(n)) for n in names] for row in rows]
+    right = [all(isinstance(row.get(n), (int, float, type(None))) for row in rows) for n in names]
+    widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
+    lines = [names, *cells]
+    return "\n".join(
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds of each step.
+
+    Parameters
+    ----------
+    steps
+        Id, seconds (None from the cache), and whether it ran.
+    """
+
+    steps: tuple[tuple[str, float | None, bool], ...]
+
+    @property
+    def total(self) -> float:
+        """Seconds of all steps that ran."""
+        return sum(seconds or 0.0 for _, seconds, _ in self.steps)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One mapping a step."""
+        return [
+            {"step": s, "seconds": None if t is None else round(t, 2), "state": "ran" if ran else "cached"}
+            for s, t, ran in self.steps
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns ``step``, ``seconds``, ``state``."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows())
+
+    def __getitem__(self, step: str) -> float:
+        seconds = {s: t or 0.0 for s, t, _ in self.steps}
+        if step not in seconds:
+            raise ArgumentError(f"This run had no step {step!r}.", got=step, valid=seconds)
+        return seconds[step]
+
+    def __repr__(self) -> str:
+        return text_table(self.rows())
+
+
+@dataclass(frozen=True)
+class Result(Generic[A]):
+    """A view of one artifact."""
+
+    artifact: A
+
+    @property
+    def path(self) -> Path:
+        """The artifact's folder."""
+        return self.artifact.path
+
+
+class Tabular(Result[A]):
+    """A result that is a table."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One mapping a row."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its rows are")
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows as a DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows())
+
+    def __repr__(self) -> str:
+        return text_table(self.rows())
+
+
+class ExamplesResult(Tabular[Examples]):
+    """Typed rows by split."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Split and row count."""
+        return [{"split": name, "rows": split["rows"]} for name, split in self.artifact.facts()["splits"].items()]
+
+    def table(self, split: str) -> pa.Table:
+        """All rows of one split."""
+        import pyarrow.parquet as pq
+
+        if split not in (there := self.artifact.facts()["splits"]):
+            raise ArgumentError(f"There is no split {split!r}.", got=split, valid=there)
+        return pq.ParquetDataset([str(f) for f in self.artifact.files(split)], use_legacy_dataset=False).read()
+
+
+class StatisticsResult(Tabular[Statistics]):
+    """TFDV statistics; one row a split and column."""
+
+    def proto(self, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+        """TFDV's own proto of one split."""
+        from tensorflow_metadata.proto.v0 import statistics_pb2
+
+        file = self.artifact.split(split) / "FeatureStats.pb"
+        if not file.is_file():
+            raise ArgumentError(f"There is no split {split!r}.", got=split, valid=self.splits)
+        return statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes())
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits."""
+        return sorted(p.name.removeprefix("Split-") for p in self.path.glob("Split-*"))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Key numbers by split and column; counts in values, shares in [0, 1]."""
+        return [_statistics_row(split, f) for split in self.splits for f in self.proto(split).datasets[0].features]
+
+
+def _statistics_row(split: str, feature: Any) -> dict[str, Any]:
+    numeric = feature.WhichOneof("stats") == "num_stats"
+    common = feature.num_stats.common_stats if numeric else feature.string_stats.common_stats
+    rows = common.num_non_missing + common.num_missing
+    number = feature.num_stats if numeric else None
+    return {
+        "split": split,
+        "column": ".".join(feature.path.step) or feature.name,
+        "type": feature.Type.Name(feature.type),
+        "rows": rows,
+        "missing": common.num_missing / rows if rows else 0.0,
+        "mean": number.mean if number else None,
+        "std": number.std_dev if number else None,
+        "min": number.min if number else None,
+        "median": number.median if number else None,
+        "max": number.max if number else None,
+        "unique": None if number else feature.string_stats.unique,
+    }
+
+
+class SchemaResult(Tabular[Schema]):
+    """The TFDV schema; one row a column."""
+
+    def proto(self) -> schema_pb2.Schema:
+        """TFDV's own proto."""
+        from google.protobuf import text_format
+        from tensorflow_metadata.proto.v0 import schema_pb2
+
+        return text_format.Parse((self.path / "schema.pbtxt").read_text(encoding="utf-8"), schema_pb2.Schema())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Column, type, presence and domain."""
+        from tensorflow_metadata.proto.v0 import schema_pb2
+
+        schema = self.proto()
+        domains = {d.name: len(d.value) for d in schema.string_domain}
+        return [
+            {
+                "column": f.name,
+                "type": schema_pb2.FeatureType.Name(f.type),
+                "required": f.presence.min_fraction == 1.0,
+                "domain": f"{domains[f.domain]} values" if f.domain in domains else "",
+            }
+            for f in schema.feature
+        ]
+
+
+class AnomaliesResult(Tabular[Anomalies]):
+    """What ``validate`` found; one row an anomaly."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Split, column, anomaly and detail."""
+        return [dict(a) for a in self.artifact.facts()["anomalies"]]
+
+    @property
+    def drift(self) -> list[dict[str, Any]]:
+        """Measured distances and their limits, also those within the limit."""
+        return [dict(d) for d in self.artifact.facts()["drift"]]
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.rows() else "no anomalies"
+
+
+class TransformResult(Tabular[TransformGraph]):
+    """The transform graph; one row a transformed feature."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Feature, type, shape, kind and role."""
+        facts = self.artifact.facts()
+        roles = {facts["label"]: "label", facts["weight"]: "weight"}
+        return [{"feature": n, **f, "role": roles.get(n, "")} for n, f in facts["features"].items()]
+
+
+class ModelResult(Tabular[Model]):
+    """The trained model; one row an epoch."""
+
+    @property
+    def serving(self) -> Path:
+        """The SavedModel."""
+        return self.artifact.serving
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Epoch and the metrics that Keras reported."""
+        history = self.artifact.facts()["history"]
+        epochs = len(next(iter(history.values()), []))
+        return [{"epoch": e + 1, **{m: v[e] for m, v in history.items()}} for e in range(epochs)]
+
+
+class EvaluationResult(Tabular[Evaluation]):
+    """Metrics by slice; the overall slice first."""
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Overall metrics."""
+        return dict(self.artifact.facts()["slices"][0]["metrics"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Slice and its metrics."""
+        return [{"slice": slice_name(s["slice"]), **s["metrics"]} for s in self.artifact.facts()["slices"]]
+
+    def worst(self, count: int = 10, *, metric: str | None = None, at_least: int = 100) -> list[dict[str, Any]]:
+        """The slices with the lowest value of a metric.
+
+        Parameters
+        ----------
+        count
+            How many.
+        metric
+            Default: the main metric of the task.
+        at_least
+            Fewest examples of a slice to be counted in.
+        """
+        facts = self.artifact.facts()
+        name = metric or facts["primary_metric"]
+        if name not in (there := facts["slices"][0]["metrics"]):
+            raise ArgumentError(f"Metric {name!r} was not evaluated.", got=name, valid=there)
+        lower_is_better = facts.get("lower_is_better", {}).get(name, False)
+        large = [r for r in self.rows()[1:] if r["example_count"] >= at_least and r.get(name) is not None]
+        ordered = sorted(large, key=lambda r: r[name], reverse=lower_is_better)[:count]
+        return [{"slice": r["slice"], "example_count": r["example_count"], name: r[name]} for r in ordered]
+
+    def __repr__(self) -> str:
+        rows = self.rows()
+        more = f"\n... and {len(rows) - 30} more slices: to_frame() has them all" if len(rows) > 30 else ""
+        return text_table(rows[:30]) + more
+
+
+def slice_name(columns: Mapping[str, Any]) -> str:
+    """A slice in words.
+
+    Examples
+    --------
+    >>> slice_name({"origin": "JFK", "month": 7})
+    'origin=JFK, month=7'
+    """
+    return ", ".join(f"{k}={v}" for k, v in columns.items()) or "overall"
+
+
+class BlessingResult(Tabular[ModelBlessing]):
+    """The verdict; one row a requirement and slice."""
+
+    @property
+    def blessed(self) -> bool:
+        """Whether every requirement holds."""
+        return bool(self.artifact.facts()["blessed"])
+
+    @property
+    def note(self) -> str:
+        """What there was to compare with."""
+        return str(self.artifact.facts()["note"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Metric, slice, value, what was needed, the baseline's value, and whether it holds."""
+        return [dict(r) for r in self.artifact.facts()["reasons"]]
+
+    def __bool__(self) -> bool:
+        return self.blessed
+
+    def __repr__(self) -> str:
+        head = "blessed" if self.blessed else "not blessed"
+        return f"{head}. {self.note}\n{super().__repr__()}" if self.rows() else f"{head}. {self.note}"
+
+
+class PushedResult(Result[PushedModel]):
+    """Where the model was pushed, or why not."""
+
+    @property
+    def version(self) -> int | None:
+        """Version number; None if the push was refused."""
+        version: int | None = self.artifact.facts()["version"]
+        return version
+
+    @property
+    def destination(self) -> Path | None:
+        """The version's folder."""
+        where = self.artifact.facts()["destination"]
+        return Path(where) if where else None
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the push was refused; empty if it was not."""
+        return list(self.artifact.facts()["reasons"])
+
+    def __bool__(self) -> bool:
+        return self.version is not None
+
+    def __repr__(self) -> str:
+        if self:
+            return f"pushed version {self.version} to {self.destination}"
+        return "not pushed:\n" + "\n".join(f"  {r}" for r in self.reasons)
