@@ -1,0 +1,163 @@
+"""The ``fluent-pipe`` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted
+
+if TYPE_CHECKING:
+    from fluent_pipe.pipeline import Pipeline
+    from fluent_pipe.run import Run
+    from fluent_pipe.store.metadata import MetadataStore
+
+EXIT_CODES = """\
+Exit codes: 0 done; 1 the run failed; 2 the command line or the file is not valid; 3 not pushed, since the model was
+not blessed; 130 stopped by Ctrl-C."""
+
+app = typer.Typer(
+    help="Run fluent_pipe pipelines and look at their runs.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+File = Annotated[str, typer.Argument(metavar="FILE[:NAME]", help="A Python file that makes a Pipeline, and its name.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a global of FILE before it runs; repeatable."),
+]
+Root = Annotated[
+    Path | None, typer.Option("--root", help="Folder of all results. Default: FLUENT_PIPE_ROOT, else .fluent_pipe.")
+]
+
+
+@app.command(epilog=EXIT_CODES)
+def demo(
+    root: Root = None,
+    push: Annotated[Path, typer.Option(help="Where the model is pushed to.")] = Path("serving/flights"),
+) -> None:
+    """Run the flights example: 336,776 flights, from a CSV to a pushed model."""
+    from fluent_pipe import loading
+
+    settings: dict[str, Any] = {"SERVING": str(push)}
+    _run(loading.load(f"{loading.example('flights/pipeline.py')}:pipeline", settings, root), refresh=())
+
+
+@app.command("run", epilog=EXIT_CODES)
+def run_file(
+    file: File,
+    settings: Set = None,
+    root: Root = None,
+    refresh: Annotated[list[str] | None, typer.Option(help="A step to run although it is cached; repeatable.")] = None,
+) -> None:
+    """Run the pipeline of FILE."""
+    from fluent_pipe import loading
+
+    _run(loading.load(file, loading.parse(settings or []), root), refresh=tuple(refresh or ()))
+
+
+@app.command(epilog=EXIT_CODES)
+def explain(file: File, settings: Set = None, root: Root = None) -> None:
+    """Print the plan of FILE: steps, cache state and Beam jobs. Runs nothing."""
+    from fluent_pipe import loading
+
+    print(loading.load(file, loading.parse(settings or []), root).plan())
+
+
+@app.command(epilog=EXIT_CODES)
+def runs(
+    pipeline: Annotated[str | None, typer.Argument(help="Only the runs of this pipeline.")] = None,
+    root: Root = None,
+    limit: Annotated[int, typer.Option(help="At most this many, newest first.")] = 20,
+) -> None:
+    """List past runs, newest first."""
+    from fluent_pipe.results import text_table
+
+    rows = [
+        {
+            "run": r.id,
+            "pipeline": r.pipeline,
+            "state": r.state,
+            "started": f"{r.started:%Y-%m-%d %H:%M:%S}",
+            "seconds": round((r.finished - r.started).total_seconds(), 1) if r.finished else None,
+        }
+        for r in _store(root).runs(pipeline, limit=limit)
+    ]
+    print(text_table(rows) if rows else "No runs yet.")
+
+
+@app.command(epilog=EXIT_CODES)
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")], root: Root = None
+) -> None:
+    """Print one past run: its steps, their times and folders, and the log."""
+    from fluent_pipe.results import text_table
+
+    found = _store(root).run(run)
+    if found is None:
+        raise ArgumentError(f"There is no run {run!r}.", fix="`fluent-pipe runs` lists them.")
+    print(f"{found.id}  {found.pipeline}  {found.state}")
+    if found.properties.get("reason"):
+        print(found.properties["reason"])
+    rows = [
+        {"step": s.step, "state": s.state, "seconds": round(s.seconds, 2), "folder": str(s.path or "")}
+        for s in found.steps
+    ]
+    print(text_table(rows))
+    print(f"log: {_root(root) / found.pipeline / 'runs' / found.id / 'log.txt'}")
+
+
+def _root(root: Path | None) -> Path:
+    from fluent_pipe.pipeline import Pipeline
+
+    return Pipeline("any", root=root or Path()).root
+
+
+def _store(root: Path | None) -> MetadataStore:
+    from fluent_pipe.store.metadata import MetadataStore
+
+    folder = _root(root)
+    if not folder.is_dir():
+        raise ArgumentError(f"There is no store at {folder}.", fix="Give --root, or run a pipeline first.")
+    return MetadataStore.open(folder, create=False)
+
+
+def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:
+    from fluent_pipe.display.report import terminal_report
+
+    run: Run = pipeline.run(refresh=refresh)
+    print(terminal_report(run))
+    if run.state == "not pushed":
+        raise typer.Exit(3)
+
+
+def main() -> NoReturn:
+    """Entry of the command: errors of ours become a message and an exit code."""
+    try:
+        app()
+    except ArgumentError as error:
+        _fail(error, 2)
+    except Interrupted:
+        _stopped()
+    except FluentPipeError as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        _stopped()
+    sys.exit(0)
+
+
+def _fail(error: FluentPipeError, code: int) -> NoReturn:
+    step = f" in {error.step}" if error.step else ""
+    print(f"Error{step}: {error}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _stopped() -> NoReturn:
+    print("Stopped. Finished steps stay cached; run again to go on.", file=sys.stderr)
+    sys.exit(130)
