@@ -1,0 +1,1 @@
+"""What stays on disk: content fingerprints, the commit protocol and the metadata store."""

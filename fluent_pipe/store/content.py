@@ -1,0 +1,146 @@
+"""Content hashes of files and folders, remembered between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from fluent_pipe.errors import InputError
+
+DIGEST_BYTES = 16
+_CHUNK_BYTES = 1 << 20
+# A file that changed this recently may change again and keep its size and its mtime: its hash is not remembered.
+_SETTLED_SECONDS = 2.0
+
+
+class FileHashes:
+    """Content hashes by absolute path, size and mtime, in a small SQLite file.
+
+    The file is only a memory: when it is missing, locked or broken, content is hashed again and nothing fails.
+    Several processes and threads may use one file at once.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; made, with its folder, at the first write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, path: Path, size: int, mtime_ns: int) -> str | None:
+        """The remembered hash of a file of this size and mtime, if any."""
+        if not self.path.exists():
+            return None
+        try:
+            with closing(sqlite3.connect(self.path, timeout=10)) as database:
+                row = database.execute(
+                    "SELECT hash FROM file_hash WHERE path = ? AND size = ? AND mtime_ns = ?",
+                    (str(path), size, mtime_ns),
+                ).fetchone()
+        except sqlite3.Error:
+            return None
+        return None if row is None else str(row[0])
+
+    def put(self, path: Path, size: int, mtime_ns: int, value: str) -> None:
+        """Remember the hash of a file."""
+        try:
+            self._put(path, size, mtime_ns, value)
+        except sqlite3.OperationalError:  # locked for long, or no room: the hash is simply not remembered
+            return
+        except sqlite3.DatabaseError:  # not a database any more
+            self.path.unlink(missing_ok=True)
+
+    def _put(self, path: Path, size: int, mtime_ns: int, value: str) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return
+        with closing(sqlite3.connect(self.path, timeout=10)) as database, database:
+            database.execute("PRAGMA synchronous = OFF")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS file_hash"
+                " (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, hash TEXT)"
+            )
+            database.execute("INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?, ?)", (str(path), size, mtime_ns, value))
+
+
+def of_file(path: Path, cache: FileHashes | None = None) -> str:
+    """Hash of a file's content.
+
+    Parameters
+    ----------
+    path
+        The file.
+    cache
+        Where hashes are remembered by path, size and mtime. Without it the file is read each time.
+
+    Returns
+    -------
+    str
+        BLAKE2b, 32 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or cannot be read.
+    """
+    absolute = path.absolute()  # not resolve(): a link that now points elsewhere has another mtime or size
+    try:
+        before = absolute.stat()
+        if cache is not None:
+            known = cache.get(absolute, before.st_size, before.st_mtime_ns)
+            if known is not None:
+                return known
+        value = _hash_content(absolute)
+        after = absolute.stat()
+    except OSError as error:
+        raise InputError(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
+    unchanged = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    if cache is not None and unchanged and time.time() - after.st_mtime > _SETTLED_SECONDS:
+        cache.put(absolute, after.st_size, after.st_mtime_ns, value)
+    return value
+
+
+def of_folder(path: Path, cache: FileHashes | None = None) -> str:
+    """Hash of a folder: the relative names of its files and their contents.
+
+    Files and folders whose name starts with a dot are left out, and so are empty folders.
+
+    Returns
+    -------
+    str
+        BLAKE2b, 32 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or one of its files cannot be read.
+    """
+    if not path.is_dir():
+        raise InputError("There is no such folder.", where=str(path))
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for name, file in sorted((file.relative_to(path).as_posix(), file) for file in _files(path)):
+        digest.update(f"{len(name.encode())}:{name}={of_file(file, cache)}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in files if not name.startswith("."))
+
+
+def _hash_content(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    buffer = bytearray(_CHUNK_BYTES)
+    view = memoryview(buffer)
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(buffer):
+            digest.update(view[:count])
+    return digest.hexdigest()
