@@ -64,6 +64,9 @@ class BatchWriter:
             return
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self.path, self._waiting[0].schema, compression="zstd", compression_level=1)
+            # Version 2.6 keeps times in nanoseconds as they are.
+            self._writer = pq.ParquetWriter(
+                self.path, self._waiting[0].schema, version="2.6", compression="zstd", compression_level=1
+            )
         self._writer.write_table(pa.Table.from_batches(self._waiting))
         self._waiting, self._waiting_rows = [], 0

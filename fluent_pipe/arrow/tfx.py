@@ -26,7 +26,7 @@ def to_tfx(batch: pa.RecordBatch) -> pa.RecordBatch:
 
     Examples
     --------
-    >>> to_tfx(pa.record_batch({"fare": [1.5, None]})).column(0).to_pylist()
+    >>> to_tfx(pa.RecordBatch.from_pydict({"fare": [1.5, None]})).column(0).to_pylist()
     [[1.5], None]
     """
     return pa.RecordBatch.from_arrays([_column(c) for c in batch.columns], names=batch.schema.names)
