@@ -64,6 +64,12 @@ class Execution:
         Ids of steps to run although they are cached.
     observer
         Told what happens.
+    done
+        Results made or taken from the cache so far, by step.
+    ran
+        Seconds of the steps that ran.
+    loading
+        Seconds spent importing the libraries that the steps stand on.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Execution:
     observer: Observer
     done: dict[str, StoredExecution] = field(default_factory=dict)
     ran: dict[str, float] = field(default_factory=dict)
+    loading: float = 0.0
 
     def execute(self) -> RunState:
         """Run what is not cached.
@@ -113,13 +120,12 @@ class Execution:
         return self.root / self.name
 
     def _take_cached(self, plan: Plan) -> None:
-        for p in plan.steps:
-            if p.stored is None or p.step.id in self.done:
-                continue
-            self.done[p.step.id] = p.stored
-            self.store.record_cached(self.run_id, p.stored)
-            self.observer.changed(p.step.id, "cached", note=p.stored.artifacts[0].summary())
-            self._judge(p.step, p.stored)
+        found = [(p.step, p.stored) for p in plan.steps if p.stored is not None and p.step.id not in self.done]
+        self.store.record_cached(self.run_id, *(stored for _, stored in found))
+        for step, stored in found:
+            self.done[step.id] = stored
+            self.observer.changed(step.id, "cached", note=stored.artifacts[0].summary())
+            self._judge(step, stored)
 
     def _judge(self, step: Step, stored: StoredExecution) -> None:
         refusal = step.refused(stored.artifacts[0].facts())
@@ -130,9 +136,11 @@ class Execution:
     def _run_job(self, job: list[Step], hashes: FileHashes) -> None:
         for step in job:
             self.observer.changed(step.id, "running")
-        begun = time.monotonic()
         with Staging.create(self.folder) as staging:
+            begun = time.monotonic()
             running = Job(self, job, staging)
+            self.loading += time.monotonic() - begun
+            begun = time.monotonic()
             try:
                 with writing(self.folder):
                     seconds = running.run(self.runner)
@@ -140,15 +148,26 @@ class Execution:
                 progress.request_stop()
                 raise
             except FluentPipeError as error:
-                failed = error.step or job[0].id
+                failed = error.step if error.step in [s.id for s in job] else job[0].id
                 for step in job:
                     self.observer.changed(step.id, "failed" if step.id == failed else "waiting")
+                self._record_failed(next(s for s in job if s.id == failed), time.monotonic() - begun, error)
                 raise
             shares = _shares(job, seconds, time.monotonic() - begun)
             for step in job:
                 self._publish(step, staging.path / step.id, shares[step.id], running.earlier[step.id], hashes)
         for step in job:
             self._judge(step, self.done[step.id])
+
+    def _record_failed(self, step: Step, seconds: float, error: FluentPipeError) -> None:
+        self.store.record_failed(
+            pipeline=self.name,
+            run=self.run_id,
+            step_id=step.id,
+            step_type=step.call,
+            seconds=seconds,
+            reason=str(error),
+        )
 
     def _publish(
         self, step: Step, staged: Path, seconds: float, earlier: Mapping[str, Artifact | None], hashes: FileHashes
@@ -200,10 +219,11 @@ class Job:
         self._live: dict[str, Live] = {}
         self._building: dict[str, float] = {}
         self.earlier = {s.id: self._earlier(s) for s in steps}
+        self._components = self._lower()
 
     def run(self, runner: Runner) -> dict[str, float]:
         """Run the job; seconds by step, as far as they can be told apart."""
-        components = self._lower()
+        components = self._components
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 for component in components.values():

@@ -58,14 +58,22 @@ class Timings:
     ----------
     steps
         Id, seconds (None from the cache), and whether it ran.
+    loading
+        Seconds spent importing TensorFlow, Beam and the like; not counted in any step.
     """
 
     steps: tuple[tuple[str, float | None, bool], ...]
+    loading: float = 0.0
 
     @property
     def total(self) -> float:
-        """Seconds of all steps that ran."""
+        """Seconds of all steps that ran, without loading."""
         return sum(seconds or 0.0 for _, seconds, _ in self.steps)
+
+    @property
+    def steps_run(self) -> tuple[str, ...]:
+        """Ids of the steps that ran."""
+        return tuple(step for step, _, ran in self.steps if ran)
 
     def rows(self) -> list[dict[str, Any]]:
         """One mapping a step."""
@@ -87,7 +95,10 @@ class Timings:
         return seconds[step]
 
     def __repr__(self) -> str:
-        return text_table(self.rows())
+        loading = (
+            [{"step": "(loading libraries)", "seconds": round(self.loading, 2), "state": ""}] if self.loading else []
+        )
+        return text_table([*self.rows(), *loading])
 
 
 @dataclass(frozen=True)

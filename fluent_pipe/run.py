@@ -127,7 +127,7 @@ class Run:
 
 def plan(pipeline: Pipeline) -> Plan:
     """The pipeline's plan against what its store holds. Writes nothing."""
-    there = pipeline.root.is_dir()
+    there = pipeline.metadata is not None or (pipeline.root / "metadata.sqlite").is_file()
     store = MetadataStore.open(pipeline.root, pipeline.metadata, create=False) if there else None
     hashes = FileHashes(pipeline.root / "file_hashes.sqlite") if there else None
     return make_plan(pipeline.name, pipeline.steps, store, hashes)
@@ -184,7 +184,8 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
 
 
 def _timings(execution: Execution) -> results.Timings:
-    return results.Timings(tuple((s.id, execution.ran.get(s.id), s.id in execution.ran) for s in execution.steps))
+    steps = tuple((s.id, execution.ran.get(s.id), s.id in execution.ran) for s in execution.steps)
+    return results.Timings(steps, execution.loading)
 
 
 def _newest(done: dict[str, StoredExecution]) -> dict[type[Artifact], Artifact]:

@@ -14,6 +14,7 @@ from typing import Any
 import fluent_pipe as fp
 
 LATE_MINUTES = 15
+FLIGHTS = ""  # a CSV of flights; empty: the one of the package
 EPOCHS = 2
 SERVING = "serving/flights"
 
@@ -82,7 +83,7 @@ def build_model(data: Any, hp: Any) -> Any:
 
 pipeline = (
     fp.Pipeline("flights")
-    .from_csv(flights_csv(), splits={"train": 8, "eval": 2})
+    .from_csv(FLIGHTS or flights_csv(), splits={"train": 8, "eval": 2})
     .generate_statistics()
     .infer_schema()
     .validate(drift=fp.jensen_shannon(0.1))
