@@ -87,8 +87,8 @@ class Schema(Artifact):
 class Anomalies(_Split):
     """TFDV anomalies: ``Split-<name>/SchemaDiff.pb`` (a binary ``Anomalies``) and ``anomalies.json``.
 
-    ``anomalies.json`` holds ``{"anomalies": [{"split", "column", "anomaly", "detail"}], "drift": [...],
-    "baseline": path or null}``.
+    ``anomalies.json`` holds ``{"anomalies": [{"split", "column", "anomaly", "detail", "severity"}], "drift": [{"split",
+    "column", "measure", "kind", "value", "threshold"}], "baseline": path or null, "notes": [str], "passed": bool}``.
     """
 
     facts_file = "anomalies.json"
@@ -134,8 +134,8 @@ class Model(Artifact):
 class Evaluation(Artifact):
     """TFMA's own files and ``metrics.json``.
 
-    ``metrics.json`` holds ``{"slices": [{"slice": {column: value}, "metrics": {name: number}}],
-    "baseline": path or null, "task": str, "primary_metric": str}``; the overall slice comes first and has an
+    ``metrics.json`` holds ``{"slices": [{"slice": {column: value}, "metrics": {name: number},
+    "baseline_metrics": {..}}], "baseline": path or null, "task": str, "primary_metric": str}``; the overall slice comes first and has an
     empty ``slice``.
     """
 
@@ -150,7 +150,8 @@ class ModelBlessing(Artifact):
     """The verdict of an evaluation: ``BLESSED`` or ``NOT_BLESSED``, and ``reasons.json``.
 
     ``reasons.json`` holds ``{"blessed": bool, "baseline": path or null, "note": str, "reasons": [{"metric", "slice",
-    "got", "needed", "baseline", "ok"}]}``, one entry a requirement and slice.
+    "got", "needed", "baseline", "change", "ok"}]}``, one entry a requirement and slice; ``needed`` is text, and a
+    required slice without rows has the value null.
     """
 
     facts_file = "reasons.json"

@@ -131,7 +131,11 @@ def _store(root: Path | None) -> MetadataStore:
 def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:
     from fluent_pipe.display.report import terminal_report
 
-    run: Run = pipeline.run(refresh=refresh)
+    try:
+        run: Run = pipeline.run(refresh=refresh)
+    except (KeyboardInterrupt, Interrupted):  # before the command-line library makes its own of it
+        print("Stopped. Finished steps stay cached; run again to go on.", file=sys.stderr)
+        raise typer.Exit(130) from None
     print(terminal_report(run))
     if run.state == "not pushed":
         raise typer.Exit(3)
@@ -143,12 +147,8 @@ def main() -> NoReturn:
         app()
     except ArgumentError as error:
         _fail(error, 2)
-    except Interrupted:
-        _stopped()
     except FluentPipeError as error:
         _fail(error, 1)
-    except KeyboardInterrupt:
-        _stopped()
     sys.exit(0)
 
 
@@ -158,6 +158,5 @@ def _fail(error: FluentPipeError, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _stopped() -> NoReturn:
-    print("Stopped. Finished steps stay cached; run again to go on.", file=sys.stderr)
-    sys.exit(130)
+if __name__ == "__main__":
+    main()

@@ -86,7 +86,7 @@ pipeline = (
     .from_csv(FLIGHTS or flights_csv(), splits={"train": 8, "eval": 2})
     .generate_statistics()
     .infer_schema()
-    .validate(drift=fp.jensen_shannon(0.1))
+    .validate(drift={"distance": fp.jensen_shannon(0.1)})
     .preprocess(preprocessing_fn, label="late", weight="arrived")
     .train(build_model, epochs=EPOCHS)
     .evaluate(

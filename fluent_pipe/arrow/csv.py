@@ -24,8 +24,13 @@ LONGEST_TEXT = 10_000
 """Characters of a rejected row that are kept."""
 
 _WORTH_THREADS = 1 << 16
-_NAMES = {"int64": "an integer", "double": "a number", "bool": "true or false", "date32[day]": "an ISO date",
-          "timestamp[us]": "an ISO time"}
+_NAMES = {
+    "int64": "an integer",
+    "double": "a number",
+    "bool": "true or false",
+    "date32[day]": "an ISO date",
+    "timestamp[us]": "an ISO time",
+}
 
 Span = tuple[int, int]
 
@@ -193,7 +198,10 @@ class CsvFormat:
                 f"The header is not {self.encoding} text ({error.reason}).", where=piece.name, fix="Give encoding=."
             ) from error
         (names,) = csv.reader(
-            [text], delimiter=dialect.delimiter, quotechar=dialect.quote, escapechar=dialect.escape,
+            [text],
+            delimiter=dialect.delimiter,
+            quotechar=dialect.quote,
+            escapechar=dialect.escape,
             doublequote=dialect.escape is None,
         )
         return tuple(names)

@@ -81,7 +81,8 @@ def check_names(names: Sequence[str], where: str) -> None:
     for place, name in enumerate(names, 1):
         if not name.strip():
             raise InputError(
-                f"Column {place} of {len(names)} has no name.", where=where,
+                f"Column {place} of {len(names)} has no name.",
+                where=where,
                 fix="Name it in the file (pandas leaves its index out with to_csv(index=False)).",
             )
     for name, count in Counter(names).items():
@@ -97,7 +98,8 @@ def check_same(first: Sequence[str], first_name: str, other: Sequence[str], othe
         parts = [f"lacks {', '.join(missing)}"] if missing else []
         parts += [f"has also {', '.join(more)}"] if more else []
         raise InputError(
-            f"This file {' and '.join(parts)}, compared with {first_name}.", where=other_name,
+            f"This file {' and '.join(parts)}, compared with {first_name}.",
+            where=other_name,
             fix="Files that are read together need the same columns.",
         )
 

@@ -85,7 +85,8 @@ def flat_schema(schema: pa.Schema, columns: Sequence[str] | None, where: str | N
         if kind is None:
             raise InputError(
                 f"Column {name!r} is nested ({schema.field(name).type}); columns are flat or lists of flat values.",
-                where=where, fix=f"Flatten it before, or leave {name!r} out with columns=[...].",
+                where=where,
+                fix=f"Flatten it before, or leave {name!r} out with columns=[...].",
             )
         fields.append(pa.field(name, kind))
     return pa.schema(fields)
@@ -110,7 +111,8 @@ def _unify(schema: pa.Schema, first_name: str, own: pa.Schema, name: str) -> pa.
         if kind is None:
             raise InputError(
                 f"Column {field.name!r} is {own.field(field.name).type} here and {field.type} in {first_name}.",
-                where=name, fix="Write it with one type in all files.",
+                where=name,
+                fix="Write it with one type in all files.",
             )
         fields.append(pa.field(field.name, kind))
     return pa.schema(fields)

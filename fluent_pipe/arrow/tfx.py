@@ -39,8 +39,10 @@ def _column(column: pa.Array) -> pa.Array:
         if pa.types.is_null(column.type.value_type):
             return pa.nulls(len(column))
         values = plain(column.values)
-        return type(column).from_arrays(column.offsets, values) if column.null_count == 0 else column.cast(
-            pa.list_(values.type)
+        return (
+            type(column).from_arrays(column.offsets, values)
+            if column.null_count == 0
+            else column.cast(pa.list_(values.type))
         )
     values = plain(column)
     if values.null_count == 0:

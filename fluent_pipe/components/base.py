@@ -113,18 +113,15 @@ def once(
     sides
         Side inputs (``beam.pvalue.AsSingleton(...)``, ``AsList``) or plain small values.
     """
-    return (
-        pipeline
-        | f"{label}/Impulse" >> beam.Create([None], reshuffle=False)
-        | label >> beam.Map(_Once(context, function), *sides)
-    )
+    begin = pipeline | f"{label}/Impulse" >> beam.Create([None], reshuffle=False)
+    return begin | label >> beam.ParDo(_Once(context, function), *sides)
 
 
-@dataclass(frozen=True)
-class _Once:
-    context: Context
-    function: Callable[..., Any]
+class _Once(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, context: Context, function: Callable[..., Any]) -> None:
+        self._context = context
+        self._function = function
 
-    def __call__(self, _: None, *sides: Any) -> Any:
-        with self.context.explained():
-            return self.function(*sides)
+    def process(self, _: None, *sides: Any) -> Iterator[Any]:
+        with self._context.explained():
+            yield self._function(*sides)

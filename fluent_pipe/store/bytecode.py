@@ -40,8 +40,13 @@ def statements(code: CodeType) -> list[Any]:
     kept = [i for i in _without_docstrings(code) if i.opname not in _POSITIONAL]
     place = _places(code, kept)
     says: list[Any] = [
-        code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags,
-        code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], code.co_freevars, code.co_cellvars,
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_flags,
+        code.co_varnames[: code.co_argcount + code.co_kwonlyargcount],
+        code.co_freevars,
+        code.co_cellvars,
     ]
     for instruction in kept:
         value = instruction.argval

@@ -93,7 +93,8 @@ def connection_config(root: Path, url: str | None = None, *, create: bool = True
     database = unquote(parts.path.lstrip("/"))
     if not parts.hostname or not database:
         raise ArgumentError(
-            "The metadata URL names no host or no database.", got=shown(url),
+            "The metadata URL names no host or no database.",
+            got=shown(url),
             fix=f"Write it as {parts.scheme}://user:password@host:port/database.",
         )
     target = config.mysql if parts.scheme == "mysql" else config.postgresql
@@ -129,7 +130,9 @@ def _split(url: str) -> SplitResult:
         raise ArgumentError("The metadata URL cannot be read.", fix="Its port must be a number.") from error
     if parts.scheme not in _SCHEMES:
         raise ArgumentError(
-            f"The metadata URL has the unknown scheme {parts.scheme!r}.", got=parts.scheme, valid=_SCHEMES,
+            f"The metadata URL has the unknown scheme {parts.scheme!r}.",
+            got=parts.scheme,
+            valid=_SCHEMES,
             fix="Write it as sqlite:///path or mysql://user:password@host:port/database.",
         )
     return parts
@@ -163,12 +166,14 @@ def check_layout(root: Path) -> bool:
         return False
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            "The layout marker of the root cannot be read.", where=str(marker),
+            "The layout marker of the root cannot be read.",
+            where=str(marker),
             fix=f'It should hold {{"layout": {LAYOUT}}}.',
         ) from error
     if not isinstance(layout, int) or layout > LAYOUT:
         raise StoreError(
-            f"The root was written with layout {layout}; this version reads layouts up to {LAYOUT}.", where=str(root),
+            f"The root was written with layout {layout}; this version reads layouts up to {LAYOUT}.",
+            where=str(root),
             fix="Upgrade fluent-pipe, or choose another root. Nothing was changed.",
         )
     return True
@@ -248,7 +253,8 @@ def persistently(call: Callable[[], T], *, where: str, seconds: float | None = N
             if time.monotonic() - start + pause > limit:
                 raise StoreError(
                     f"The metadata store is kept locked by another process; gave up after {limit:.0f} s.",
-                    where=where, fix="End the process that holds it, then run again: finished steps stay cached.",
+                    where=where,
+                    fix="End the process that holds it, then run again: finished steps stay cached.",
                 ) from error
         time.sleep(pause)
         pause = min(pause * 2, 0.5)
@@ -281,21 +287,25 @@ def _explained(text: str, where: str, library: str) -> StoreError:
     if found := _NEWER.search(text):
         return StoreError(
             f"The metadata store has schema version {found[1]}; ML Metadata {library} reads up to {found[2]}.",
-            where=where, fix="Upgrade ml-metadata, or choose another root. Nothing was changed.",
+            where=where,
+            fix="Upgrade ml-metadata, or choose another root. Nothing was changed.",
         )
     if found := _OLDER.search(text):
         return StoreError(
-            f"The metadata store has schema version {found[1]}; ML Metadata {library} needs {found[2]}.", where=where,
+            f"The metadata store has schema version {found[1]}; ML Metadata {library} needs {found[2]}.",
+            where=where,
             fix="Open it once with ml_metadata.MetadataStore(config, enable_upgrade_migration=True), after a backup.",
         )
     if any(word in text for word in _CORRUPT):
         return StoreError(
-            "The metadata store is damaged or is not an SQLite database.", where=where,
+            "The metadata store is damaged or is not an SQLite database.",
+            where=where,
             fix="Restore it from a backup, or move it away: the next run then makes a new one and runs every step.",
         )
     if "disk is full" in text or "readonly database" in text or "unable to open" in text or "disk I/O" in text:
         return StoreError(
-            f"The metadata store cannot be opened or written: {text.splitlines()[0][:200]}.", where=where,
+            f"The metadata store cannot be opened or written: {text.splitlines()[0][:200]}.",
+            where=where,
             fix="Check that its folder exists, can be written and has room.",
         )
     first = text.strip().splitlines()[0][:300] if text.strip() else "no reason was given"

@@ -22,10 +22,20 @@ RUN_TYPE = "fluent_pipe.Run"
 _TEXT, _NUMBER = "STRING", "DOUBLE"
 ARTIFACT_PROPERTIES = {"pipeline": _TEXT, "step": _TEXT, "execution": _TEXT, "fingerprint": _TEXT}
 EXECUTION_PROPERTIES = {
-    **ARTIFACT_PROPERTIES, "key": _TEXT, "path": _TEXT, "produces": _TEXT, "run": _TEXT, "seconds": _NUMBER,
+    **ARTIFACT_PROPERTIES,
+    "key": _TEXT,
+    "path": _TEXT,
+    "produces": _TEXT,
+    "run": _TEXT,
+    "seconds": _NUMBER,
 }
 RUN_PROPERTIES = {
-    "pipeline": _TEXT, "state": _TEXT, "host": _TEXT, "steps": _TEXT, "started": _NUMBER, "finished": _NUMBER,
+    "pipeline": _TEXT,
+    "state": _TEXT,
+    "host": _TEXT,
+    "steps": _TEXT,
+    "started": _NUMBER,
+    "finished": _NUMBER,
 }
 _PAGE = 50
 

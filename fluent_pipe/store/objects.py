@@ -26,8 +26,11 @@ from fluent_pipe.store.content import DIGEST_BYTES
 
 _LOCKS = frozenset({"_thread.lock", "_thread.RLock"})
 _DESCRIPTORS = (
-    types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType, types.MemberDescriptorType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
 )
 _BUILTINS = (types.BuiltinFunctionType, types.MethodWrapperType)
 _HEAP_TYPE = 1 << 9

@@ -89,7 +89,7 @@ def test_integers_beyond_64_bits_become_floats(tmp_path):
 @pytest.mark.parametrize("block_bytes", [8, 1 << 20])
 @pytest.mark.parametrize("range_bytes", [12, 1 << 20])
 def test_rows_that_do_not_fit_are_told_with_their_line(tmp_path, block_bytes, range_bytes):
-    lines = [b'a,b,c', b'1,"two', b'lines",x', b"2,y", b"", b"3,z,x,x", b"no,t,x", b"4,\xff,x", b"5,w,x", b'6,"open,x']
+    lines = [b"a,b,c", b'1,"two', b'lines",x', b"2,y", b"", b"3,z,x,x", b"no,t,x", b"4,\xff,x", b"5,w,x", b'6,"open,x']
     (tmp_path / "a.csv").write_bytes(b"\n".join(lines) + b"\n")
     form = CsvFormat(block_bytes=block_bytes, null_values=("",))
     table, rejected = read(tmp_path / "a.csv", form, {"a": "int"}, range_bytes)

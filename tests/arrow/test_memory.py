@@ -38,7 +38,12 @@ def test_equal_content_has_an_equal_fingerprint():
 @pytest.mark.parametrize(
     "other",
     [
-        {"x": [1, 3]}, {"x": [2, 1]}, {"y": [1, 2]}, {"x": [1.0, 2.0]}, {"x": [1]}, {"x": [1, None]},
+        {"x": [1, 3]},
+        {"x": [2, 1]},
+        {"y": [1, 2]},
+        {"x": [1.0, 2.0]},
+        {"x": [1]},
+        {"x": [1, None]},
         {"x": [{"a": 1}, {"a": 2}]},
     ],
 )

@@ -28,7 +28,10 @@ def test_integers_and_floats_meet_and_order_does_not_matter(tmp_path):
 
 def test_types_stay_and_dictionaries_are_decoded(tmp_path):
     columns = {
-        "b": [True], "d": [dt.date(2013, 1, 1)], "l": [["a", "b"]], "f": pa.array([1.5], pa.float32()),
+        "b": [True],
+        "d": [dt.date(2013, 1, 1)],
+        "l": [["a", "b"]],
+        "f": pa.array([1.5], pa.float32()),
         "c": pa.array(["x"]).dictionary_encode(),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")

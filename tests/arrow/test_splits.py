@@ -51,8 +51,11 @@ COLUMNS = {
     "decimal": st.decimals(-100, 100, places=2).map(lambda d: d + Decimal("0.00")),
 }
 TYPES = {
-    "list<string>": pa.list_(pa.string()), "timestamp[us]": pa.timestamp("us"), "date32": pa.date32(),
-    "dictionary": pa.dictionary(pa.int32(), pa.string()), "decimal": pa.decimal128(9, 2),
+    "list<string>": pa.list_(pa.string()),
+    "timestamp[us]": pa.timestamp("us"),
+    "date32": pa.date32(),
+    "dictionary": pa.dictionary(pa.int32(), pa.string()),
+    "decimal": pa.decimal128(9, 2),
 }
 
 

@@ -1,0 +1,166 @@
+"""``evaluate``: the exported model on raw rows, TFMA's metrics by slice, and the blessing."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow_model_analysis as tfma
+
+from fluent_pipe.artifacts import Model
+from fluent_pipe.components.base import Component, Context, Live, once
+from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
+from fluent_pipe.errors import EvaluationError
+from fluent_pipe.evaluation import config, judge, results
+from fluent_pipe.evaluation.extracts import extractor
+from fluent_pipe.steps.model import Evaluate as EvaluateStep
+
+
+class Evaluate(Component):
+    """Judges a model on one split.
+
+    What is judged is what would be pushed: the SavedModel, on raw rows, through its ``serving_raw`` signature. Label
+    and weight are the TFT graph's. An earlier model predicts on the same rows in the same pass.
+
+    Parameters
+    ----------
+    step, context
+        What was asked for, and where to write.
+    model, graph, examples, schema
+        Inputs.
+    baseline
+        Folder of an earlier blessed ``Model`` artifact, or None.
+    """
+
+    def __init__(
+        self,
+        step: EvaluateStep,
+        context: Context,
+        model: Input[Model],
+        graph: TransformGraphInput,
+        examples: ExamplesInput,
+        schema: SchemaInput,
+        baseline: Path | None,
+    ) -> None:
+        super().__init__(context)
+        self._step = step
+        self._model = model
+        self._graph = graph
+        self._examples = examples
+        self._schema = schema
+        self._baseline = baseline
+
+    def plan(self) -> config.Plan:
+        """What will be computed.
+
+        Raises
+        ------
+        EvaluationError
+            If there is no label, or a metric or slice column cannot be used.
+        """
+        facts = self._graph.value.facts()
+        if facts.get("label") is None or facts.get("task") is None:
+            raise EvaluationError(
+                "There is no label to evaluate against.", fix="Name it: preprocess(..., label='the column')."
+            )
+        return config.plan(
+            self._step,
+            task=facts["task"],
+            label=facts["label"],
+            weight=facts.get("weight"),
+            columns=(*self._raw_columns(), *facts["features"]),
+            baseline=self._baseline is not None,
+            class_count=facts.get("class_count"),
+        )
+
+    def _raw_columns(self) -> tuple[str, ...]:
+        return tuple(self._examples.value.facts()["columns"])
+
+    def build(self, pipeline: beam.Pipeline) -> Live:
+        """Judge every batch, hand the judged rows to TFMA, then read its results and decide."""
+        plan = self.plan()
+        split = self._step.split
+        models = {config.CANDIDATE: str(self._model.value.serving)}
+        if self._baseline is not None:
+            models[config.BASELINE] = str(_saved_model(self._baseline))
+        work = judge.Judge(
+            plan,
+            self.context,
+            graph=str(self._graph.value.path),
+            models=models,
+            load=_served,
+            raw_columns=self._raw_columns(),
+        )
+        outputs = (
+            self._examples.read(pipeline, split)
+            | f"Predict[{split}]" >> beam.ParDo(work).with_outputs(judge.COUNTS, main="judged")
+        )
+        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models)
+        finish = partial(_finish, self.context.staging, plan, split, str(self._baseline) if self._baseline else None)
+        counts = beam.pvalue.AsList(outputs[judge.COUNTS])
+        waits = [beam.pvalue.AsList(w) for w in _collections(written)]
+        return {"": once(pipeline, "Bless", self.context, finish, counts, *waits)}
+
+
+def _saved_model(baseline: Path) -> Path:
+    for folder in (baseline / "Format-Serving", baseline):
+        if (folder / "saved_model.pb").is_file():
+            return folder
+    raise EvaluationError(
+        "There is no SavedModel to compare with.",
+        where=str(baseline),
+        fix="Give evaluate(..., baseline=) the folder of a trained model, or None.",
+    )
+
+
+def _served(folder: str) -> judge.Served:
+    from fluent_pipe.training.raw_inputs import ServedModel
+
+    return ServedModel(folder)
+
+
+class _Tfma(beam.PTransform):  # type: ignore[misc]
+    """Judged batches to TFMA's files.
+
+    These are the parts of ``tfma.ExtractEvaluateAndWriteResults``. As a whole it refuses limits on change where it is
+    not given the models themselves, and here they have predicted already.
+    """
+
+    def __init__(self, plan: config.Plan, folder: str, models: dict[str, str]) -> None:
+        super().__init__()
+        self._plan = plan
+        self._folder = folder
+        self._models = models
+
+    def expand(self, judged: beam.PCollection) -> dict[str, Any]:
+        eval_config = config.eval_config(self._plan)
+        evaluators = [tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config)]
+        evaluation = (
+            judged
+            | "Extracts" >> tfma.BatchedInputsToExtracts()
+            | "Evaluate" >> tfma.ExtractAndEvaluate(extractors=[extractor(self._plan)], evaluators=evaluators)
+        )
+        kinds = (tfma.METRICS_KEY, tfma.VALIDATIONS_KEY, tfma.PLOTS_KEY)
+        paths = {kind: str(Path(self._folder, kind)) for kind in kinds}
+        locations = {config.tfma_name(self._plan, name): path for name, path in self._models.items()}
+        writers = [
+            tfma.writers.EvalConfigWriter(self._folder, eval_config=eval_config, model_locations=locations),
+            tfma.writers.MetricsPlotsAndValidationsWriter(paths, eval_config=eval_config),
+        ]
+        written: dict[str, Any] = evaluation | "Write" >> tfma.WriteResults(writers=writers)
+        return written
+
+
+def _collections(written: Any) -> list[beam.PCollection]:
+    if isinstance(written, dict):
+        return [c for value in written.values() for c in _collections(value)]
+    return [written] if isinstance(written, beam.PCollection) else []
+
+
+def _finish(
+    folder: str, plan: config.Plan, split: str, baseline: str | None, counts: list[judge.Counts], *_: Any
+) -> dict[str, Any]:
+    judge.check(counts, split=split)
+    return results.write(Path(folder), plan, baseline=baseline)

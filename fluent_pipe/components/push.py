@@ -1,0 +1,213 @@
+"""``push_to``: a blessed model becomes a new version folder, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from fluent_pipe.artifacts import Model, ModelBlessing
+from fluent_pipe.components.base import Component, Context, Live, once
+from fluent_pipe.components.inputs import Input
+from fluent_pipe.errors import StoreError
+from fluent_pipe.evaluation import reasons
+from fluent_pipe.steps.model import PushTo as PushToStep
+
+INCOMING = ".incoming-"
+OUTGOING = ".outgoing-"
+LEFTOVER_SECONDS = 3600.0
+
+
+class PushTo(Component):
+    """Copies the SavedModel to ``<destination>/<version>``, if it is blessed.
+
+    A model that is not blessed is not an error: ``pushed.json`` then says why nothing was pushed.
+
+    Parameters
+    ----------
+    step, context
+        What was asked for, and where to write.
+    model
+        What is pushed.
+    blessing
+        The verdict; None to push unjudged.
+    """
+
+    def __init__(
+        self, step: PushToStep, context: Context, model: Input[Model], blessing: Input[ModelBlessing] | None
+    ) -> None:
+        super().__init__(context)
+        self._step = step
+        self._model = model
+        self._blessing = blessing
+
+    def build(self, pipeline: beam.Pipeline) -> Live:
+        """One element: the content of ``pushed.json``."""
+        verdict = dict(self._blessing.value.facts()) if self._blessing is not None else None
+        work = partial(
+            _push,
+            self.context.staging,
+            str(self._model.value.serving),
+            self._step.destination,
+            self._step.keep,
+            verdict,
+        )
+        return {"": once(pipeline, "Push", self.context, work)}
+
+
+def _push(
+    staging: str, serving: str, destination: str, keep: int | None, verdict: dict[str, Any] | None
+) -> dict[str, Any]:
+    if verdict is not None and not verdict["blessed"]:
+        why = [*reasons.failures(verdict["reasons"])] or ["The model was not blessed."]
+        facts: dict[str, Any] = {"pushed": False, "version": None, "destination": None, "reasons": why}
+    else:
+        version = publish(Path(serving), Path(destination), keep=keep)
+        facts = {"pushed": True, "version": version, "destination": str(Path(destination, str(version))), "reasons": []}
+    Path(staging, "pushed.json").write_text(json.dumps(facts, indent=1))
+    return facts
+
+
+def publish(model: Path, destination: Path, *, keep: int | None = None) -> int:
+    """Make ``model`` the newest version under ``destination``.
+
+    The folder is copied beside the versions, flushed to disk, and appears under its number by one rename. Several
+    processes may publish at the same time; each gets its own number.
+
+    Parameters
+    ----------
+    model
+        A SavedModel folder.
+    destination
+        Holds one folder a version, named by integers; made if it does not exist.
+    keep
+        Newest versions to keep, the new one among them; None for all.
+
+    Returns
+    -------
+    int
+        The version: 1, or one more than the highest that exists.
+
+    Raises
+    ------
+    StoreError
+        If ``destination`` cannot be written: a file, no permission, a full disk.
+    """
+    with _explained(destination):
+        destination.mkdir(parents=True, exist_ok=True)
+        _sweep(destination)
+        incoming = destination / f"{INCOMING}{secrets.token_hex(8)}"
+        try:
+            shutil.copytree(model, incoming)
+            _flush(incoming)
+            version = _appear(incoming, destination)
+        except BaseException:
+            shutil.rmtree(incoming, ignore_errors=True)
+            raise
+        if keep is not None:
+            _retire(destination, newest=version, keep=keep)
+        return version
+
+
+def versions(destination: Path) -> list[int]:
+    """Version numbers under ``destination``, in order. Other names are left alone.
+
+    Anything of a number's name counts, even a file, so that no number is ever given twice.
+    """
+    names = (p.name for p in destination.iterdir())
+    return sorted(int(n) for n in names if n.isascii() and n.isdigit() and str(int(n)) == n)
+
+
+def _appear(incoming: Path, destination: Path) -> int:
+    version = 1 + max(versions(destination), default=0)
+    while True:
+        try:
+            # A rename onto a folder fails where that folder holds something, and every version does.
+            incoming.rename(destination / str(version))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            version = 1 + max(version, *versions(destination))
+        else:
+            _flush_folder(destination)
+            return version
+
+
+def _retire(destination: Path, *, newest: int, keep: int) -> None:
+    """Delete the oldest versions. A version is hidden by a rename first, so that no server reads half of one."""
+    # A version above ``newest`` is of someone who pushed since; it counts, and is theirs to keep.
+    surplus = [v for v in versions(destination)[: -max(keep, 1)] if v != newest]
+    for version in surplus:
+        hidden = destination / f"{OUTGOING}{version}-{secrets.token_hex(4)}"
+        try:
+            (destination / str(version)).rename(hidden)
+        except FileNotFoundError:  # another push retired it
+            continue
+        if hidden.is_dir() and not hidden.is_symlink():
+            shutil.rmtree(hidden, ignore_errors=True)
+        else:
+            hidden.unlink(missing_ok=True)
+
+
+def _sweep(destination: Path) -> None:
+    """Remove what pushes that were killed left behind, once it is too old to be of one at work."""
+    for left in destination.iterdir():
+        if left.name.startswith((INCOMING, OUTGOING)):
+            with suppress(FileNotFoundError):
+                # Not the time of modification: a copied folder has that of the model, which may be old.
+                if time.time() - left.stat().st_ctime > LEFTOVER_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with open(Path(root, name), "rb") as file:
+                os.fsync(file.fileno())
+        _flush_folder(Path(root))
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+_FACTS = {
+    errno.ENOSPC: ("The disk is full", "Make room, then run again: only the push is repeated."),
+    errno.EDQUOT: ("The disk quota is used up", "Make room, then run again: only the push is repeated."),
+    errno.EACCES: ("Permission denied", "Give push_to() a folder that can be written, or change its permissions."),
+    errno.EPERM: ("Permission denied", "Give push_to() a folder that can be written, or change its permissions."),
+    errno.EROFS: ("The file system is read-only", "Give push_to() a folder that can be written."),
+    errno.ENOTDIR: ("A file stands where a folder is needed", "Give push_to() another folder, or move that file away."),
+    errno.EEXIST: ("A file stands where a folder is needed", "Give push_to() another folder, or move that file away."),
+}
+
+
+@contextmanager
+def _explained(destination: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, shutil.Error) as error:
+        number = error.errno if error.errno is not None else _inner_number(error)
+        fact, fix = _FACTS.get(number or 0, (f"The model cannot be pushed: {error.strerror or error}", None))
+        where = error.filename if isinstance(error.filename, str) else None
+        raise StoreError(f"{fact}.", where=where or str(destination), fix=fix) from error
+
+
+def _inner_number(error: OSError) -> int | None:
+    """The number behind ``shutil.Error``, which holds the errors of single files as text."""
+    text = str(error)
+    return next((n for n in _FACTS if f"[Errno {n}]" in text), None)

@@ -1,0 +1,208 @@
+"""Metrics by name: which there are, how TFMA calls them, and which kind of label each fits.
+
+A plain table, so that a name can be checked without loading TFMA. Metrics that need arguments (a threshold, a
+query key), pictures or other tasks (translation, object detection) are left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fluent_pipe.errors import EvaluationError
+
+Task = Literal["binary", "multiclass", "regression"]
+TASKS: tuple[str, ...] = get_args(Task)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Parameters
+    ----------
+    class_name
+        TFMA's class; where TFMA has none, that of Keras.
+    name
+        The metric's key in TFMA's results.
+    tasks
+        Kinds of label that it fits.
+    """
+
+    class_name: str
+    name: str
+    tasks: frozenset[str]
+
+
+_BINARY = {
+    "AUC": "auc", "AUCPrecisionRecall": "auc_precision_recall", "BalancedAccuracy": "balanced_accuracy",
+    "BinaryAccuracy": "binary_accuracy", "BinaryCrossEntropy": "binary_crossentropy",
+    "CoefficientOfDiscrimination": "coefficient_of_discrimination", "DiagnosticOddsRatio": "diagnostic_odds_ratio",
+    "F1Score": "f1_score", "FN": "fn", "FNR": "fnr", "FP": "fp", "FPR": "fpr", "FallOut": "fall_out",
+    "FalseDiscoveryRate": "false_discovery_rate", "FalseNegatives": "false_negatives",
+    "FalseOmissionRate": "false_omission_rate", "FalsePositives": "false_positives",
+    "FowlkesMallowsIndex": "fowlkes_mallows_index", "Hinge": "hinge", "Informedness": "informedness",
+    "Markedness": "markedness", "MatthewsCorrelationCoefficient": "matthews_correlation_coefficient",
+    "MissRate": "miss_rate", "NPV": "npv", "NegativeLikelihoodRatio": "negative_likelihood_ratio",
+    "NegativePredictiveValue": "negative_predictive_value", "PPV": "ppv",
+    "PositiveLikelihoodRatio": "positive_likelihood_ratio", "Precision": "precision",
+    "PredictedPositiveRate": "predicted_positive_rate", "Prevalence": "prevalence",
+    "PrevalenceThreshold": "prevalence_threshold", "Recall": "recall",
+    "RelativeCoefficientOfDiscrimination": "relative_coefficient_of_discrimination", "Specificity": "specificity",
+    "SquaredHinge": "squared_hinge", "TN": "tn", "TNR": "tnr", "TP": "tp", "TPR": "tpr", "ThreatScore": "threat_score",
+    "TrueNegatives": "true_negatives", "TruePositives": "true_positives",
+}  # fmt: skip
+_MULTICLASS = {
+    "SparseCategoricalAccuracy": "sparse_categorical_accuracy",
+    "SparseCategoricalCrossentropy": "sparse_categorical_crossentropy",
+    "SparseTopKCategoricalAccuracy": "sparse_top_k_categorical_accuracy",
+}
+_REGRESSION = {
+    "LogCoshError": "log_cosh_error", "MeanAbsolutePercentageError": "mean_absolute_percentage_error",
+    "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error", "Poisson": "poisson",
+    "RootMeanSquaredError": "root_mean_squared_error", "SquaredPearsonCorrelation": "squared_pearson_correlation",
+}  # fmt: skip
+_BINARY_AND_REGRESSION = {
+    "Calibration": "calibration", "MeanAbsoluteError": "mean_absolute_error", "MeanLabel": "mean_label",
+    "MeanPrediction": "mean_prediction", "MeanSquaredError": "mean_squared_error",
+}  # fmt: skip
+_EVERY_TASK = {"ExampleCount": "example_count", "WeightedExampleCount": "weighted_example_count"}
+
+METRICS: tuple[Metric, ...] = tuple(
+    Metric(class_name, name, frozenset(tasks))
+    for table, tasks in (
+        (_EVERY_TASK, TASKS),
+        (_BINARY, ("binary",)),
+        (_MULTICLASS, ("multiclass",)),
+        (_REGRESSION, ("regression",)),
+        (_BINARY_AND_REGRESSION, ("binary", "regression")),
+    )
+    for class_name, name in table.items()
+)
+
+_DEFAULTS: dict[str, tuple[str, ...]] = {
+    "binary": (
+        "auc", "auc_precision_recall", "binary_accuracy", "precision", "recall", "mean_label", "mean_prediction",
+        "calibration",
+    ),
+    "multiclass": ("sparse_categorical_accuracy", "sparse_categorical_crossentropy"),
+    "regression": (
+        "root_mean_squared_error", "mean_squared_error", "mean_absolute_error", "squared_pearson_correlation",
+        "mean_label", "mean_prediction",
+    ),
+}  # fmt: skip
+_OTHER_NAMES = {
+    "logcosh": "log_cosh_error", "mae": "mean_absolute_error", "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error", "msle": "mean_squared_logarithmic_error", "rmse": "root_mean_squared_error",
+    "prauc": "auc_precision_recall", "aucpr": "auc_precision_recall", "logloss": "binary_crossentropy",
+}  # fmt: skip
+_BY_TASK = {
+    "accuracy": {"binary": "binary_accuracy", "multiclass": "sparse_categorical_accuracy"},
+    "crossentropy": {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy"},
+}
+COUNTS = frozenset(_EVERY_TASK.values())
+_BY_NAME = {m.name: m for m in METRICS}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+_BY_PLAIN_NAME = {
+    **{_plain(m.class_name): m for m in METRICS},
+    **{_plain(m.name): m for m in METRICS},
+    **{other: _BY_NAME[name] for other, name in _OTHER_NAMES.items()},
+}
+
+
+def known(task: str | None = None) -> list[str]:
+    """Names of all metrics, or of those that fit a kind of label, as they stand in results.
+
+    Examples
+    --------
+    >>> known("multiclass")[:2]
+    ['example_count', 'sparse_categorical_accuracy']
+    """
+    return sorted(m.name for m in METRICS if task is None or task in m.tasks)
+
+
+def resolve(name: str, *, task: str) -> Metric:
+    """The metric that a person means by ``name``.
+
+    Parameters
+    ----------
+    name
+        A class name or a name in results, of TFMA or Keras; case and underscores do not matter. ``"accuracy"`` is
+        the accuracy that fits the task.
+    task
+        Kind of label: ``"binary"``, ``"multiclass"`` or ``"regression"``.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no such metric, or it does not fit the task.
+
+    Examples
+    --------
+    >>> resolve("AUC", task="binary").name, resolve("accuracy", task="multiclass").name
+    ('auc', 'sparse_categorical_accuracy')
+    """
+    plain = _plain(name)
+    metric = _BY_NAME.get(_BY_TASK.get(plain, {}).get(task, "")) or _BY_PLAIN_NAME.get(plain)
+    if metric is None and plain not in _BY_TASK:
+        near = difflib.get_close_matches(plain, _BY_PLAIN_NAME, n=1)
+        raise EvaluationError(
+            f"There is no metric {name!r}.",
+            got=_BY_PLAIN_NAME[near[0]].name if near else name,  # so that 'AUK' is matched as 'auk' would be
+            valid=_nearest_first(plain, known(task)),
+        )
+    if metric is None or task not in metric.tasks:
+        raise EvaluationError(
+            f"Metric {name!r} does not fit a {task} label.",
+            valid=_nearest_first(plain, known(task)),
+            fix="Name metrics that fit, or none for the defaults.",
+        )
+    return metric
+
+
+def _nearest_first(plain: str, names: list[str]) -> list[str]:
+    near = {_plain(n): n for n in names}
+    first = [near[p] for p in difflib.get_close_matches(plain, near, n=5, cutoff=0.5)]
+    return [*first, *(n for n in names if n not in first)]
+
+
+def chosen(names: tuple[str, ...], also: tuple[str, ...], *, task: str, weighted: bool) -> tuple[Metric, ...]:
+    """Metrics to compute, without repeats: counts first.
+
+    Parameters
+    ----------
+    names
+        What was asked for; empty for the task's defaults.
+    also
+        Metrics that only requirements name.
+    task
+        Kind of label.
+    weighted
+        Whether rows have weights; if not, asking for ``weighted_example_count`` is an error.
+
+    Raises
+    ------
+    EvaluationError
+        As :func:`resolve`.
+    """
+    counts = ["example_count", "weighted_example_count"] if weighted else ["example_count"]
+    metrics = [resolve(n, task=task) for n in (*counts, *(names or _DEFAULTS[task]), *also)]
+    if not weighted and _BY_NAME["weighted_example_count"] in metrics:
+        raise EvaluationError(
+            "Metric 'weighted_example_count' needs weights, and preprocess() was given none.",
+            fix="Ask for example_count, or name a weight: preprocess(..., weight=...).",
+        )
+    return tuple(dict.fromkeys(metrics))
+
+
+def primary(metrics: tuple[Metric, ...], *, task: str) -> str:
+    """The one metric to sort slices and name models by: the task's first default if computed, else the first named."""
+    names = [m.name for m in metrics if m.name not in COUNTS]
+    default = _DEFAULTS[task][0]
+    return default if default in names or not names else names[0]

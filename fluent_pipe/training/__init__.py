@@ -1,0 +1,1 @@
+"""Rows for Keras, fitting, and the exported model with its serving signatures."""

@@ -1,0 +1,115 @@
+"""TFX's ``run_fn(fn_args)``, as people have it in their module files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fluent_pipe.artifacts import TransformGraph
+from fluent_pipe.errors import UserCodeError
+from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.training.accessor import DataAccessor
+from fluent_pipe.training.dataset import row_count
+from fluent_pipe.training.user_model import called
+
+
+@dataclass
+class FnArgs:
+    """What ``run_fn`` gets; names and meanings are those of TFX's ``FnArgs``.
+
+    Parameters
+    ----------
+    train_files, eval_files
+        Parquet files of transformed rows; read them with ``data_accessor``.
+    train_steps, eval_steps
+        Batches in all epochs together, and in one pass over the validation split.
+    schema_path
+        The schema of the raw rows, as text.
+    transform_graph_path
+        Folder for ``tft.TFTransformOutput``.
+    serving_model_dir
+        Where to save the SavedModel.
+    model_run_dir
+        For logs and checkpoints; kept with the model.
+    hyperparameters
+        KerasTuner's ``HyperParameters.get_config()``, or None where nothing was tuned.
+    custom_config
+        ``epochs``, ``batch_size`` and ``seed`` as given to ``train``.
+    """
+
+    train_files: list[str]
+    eval_files: list[str]
+    train_steps: int
+    eval_steps: int | None
+    schema_path: str
+    transform_graph_path: str
+    serving_model_dir: str
+    model_run_dir: str
+    working_dir: str
+    hyperparameters: dict[str, Any] | None = None
+    custom_config: dict[str, Any] = field(default_factory=dict)
+    data_accessor: DataAccessor = field(default_factory=DataAccessor)
+    eval_model_dir: str | None = None
+    base_model: str | None = None
+
+    @property
+    def transform_output(self) -> str:
+        """The same as ``transform_graph_path``, under its older name."""
+        return self.transform_graph_path
+
+    @property
+    def schema_file(self) -> str:
+        """The same as ``schema_path``, under its older name."""
+        return self.schema_path
+
+
+def fn_args(
+    graph: TransformGraph,
+    schema_path: Path,
+    *,
+    serving: Path,
+    logs: Path,
+    train_split: str,
+    validation_split: str | None,
+    epochs: int,
+    steps: int | None,
+    batch_size: int,
+    seed: int,
+) -> FnArgs:
+    """The arguments of ``run_fn`` for the rows of a transform graph."""
+    train = graph.files(train_split)
+    validation = graph.files(validation_split) if validation_split is not None else []
+    return FnArgs(
+        train_files=[str(f) for f in train],
+        eval_files=[str(f) for f in validation],
+        train_steps=epochs * (steps or math.ceil(row_count(train) / batch_size)),
+        eval_steps=math.ceil(row_count(validation) / batch_size) if validation else None,
+        schema_path=str(schema_path),
+        transform_graph_path=str(graph.path),
+        serving_model_dir=str(serving),
+        model_run_dir=str(logs),
+        working_dir=str(serving.parent),
+        custom_config={"epochs": epochs, "batch_size": batch_size, "seed": seed},
+    )
+
+
+def call_run_fn(function: UserFunction, arguments: FnArgs) -> None:
+    """Call ``run_fn`` and look at what it saved.
+
+    Raises
+    ------
+    UserCodeError
+        If it raises, or saves no SavedModel in ``serving_model_dir``.
+    """
+    called(function, function.resolve(), arguments, names=vars(arguments))
+    serving = Path(arguments.serving_model_dir)
+    if not (serving / "saved_model.pb").is_file():
+        found = sorted(p.name for p in serving.iterdir()) if serving.is_dir() else []
+        there = f" It holds {', '.join(found)}." if found else ""
+        raise UserCodeError(
+            f"{function.name} saved no SavedModel in fn_args.serving_model_dir.{there}",
+            where=function.where,
+            fix="Save one there, with keras.export.ExportArchive().write_out(...) or model.export(...).",
+        )
