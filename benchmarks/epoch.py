@@ -40,14 +40,13 @@ def main() -> None:
 
     from fluent_pipe.artifacts import TransformGraph
     from fluent_pipe.training.data import TrainingData
-    from fluent_pipe.training.dataset import training_dataset
     from fluent_pipe.training.default_model import build_model
 
     folder = max((asked.root / "flights" / "preprocess").iterdir())
     data = TrainingData(TransformGraph(folder, "", "preprocess"))
     model = build_model(data, keras_tuner.HyperParameters())
-    from_parquet = training_dataset(data, "train", batch_size=1024)
-    batches = list(from_parquet.as_numpy_iterator())
+    reader = data.batches("train", batch_size=1024)
+    batches = list(reader.dataset().as_numpy_iterator())
     features = {name: np.concatenate([b[0][name] for b in batches]) for name in batches[0][0]}
     rest = [np.concatenate([b[i] for b in batches]) for i in range(1, len(batches[0]))]
 
@@ -55,7 +54,7 @@ def main() -> None:
         model.fit(features, rest[0], sample_weight=rest[1] if len(rest) > 1 else None, batch_size=1024, verbose=0)
 
     def parquet() -> None:
-        model.fit(from_parquet, verbose=0)
+        model.fit(reader.dataset(), verbose=0)
 
     memory()
     parquet()

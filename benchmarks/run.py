@@ -63,8 +63,7 @@ def table(result: dict[str, Any]) -> str:
     """One comparison as a Markdown table."""
     usual, ours = result["usual"], result["ours"]
     rows = [("stage", "usual way, s", "fluent_pipe, s", "ratio"), ("---", "---:", "---:", "---:")]
-    for stage in STAGES:
-        rows.append((stage, f"{usual[stage]:.1f}", f"{ours[stage]:.1f}", _ratio(usual[stage], ours[stage])))
+    rows += [(s, f"{usual[s]:.1f}", f"{ours[s]:.1f}", _ratio(usual[s], ours[s])) for s in STAGES]
     for name, stages in (("read_split to validate", DATA), ("all but imports", [s for s in STAGES if s != "imports"])):
         one, other = (sum(way[s] for s in stages) for way in (usual, ours))
         rows.append((f"**{name}**", f"{one:.1f}", f"{other:.1f}", _ratio(one, other)))
@@ -73,17 +72,12 @@ def table(result: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     epoch = result["epoch"]
     loaded = ", ".join(result["loaded"]) or "neither TensorFlow, Beam, pandas nor pyarrow"
-    return "\n".join(
-        [
-            f"### {result['rows']:,} rows",
-            "",
-            *lines,
-            "",
-            f"- Unchanged pipeline run again, as a process: {result['unchanged']:.2f} s; it loaded {loaded}.",
-            f"- Epoch of the default model, {epoch['rows']:,} rows: {epoch['parquet']:.2f} s from Parquet, "
-            f"{epoch['memory']:.2f} s from memory: {epoch['ratio']:.2f} times.",
-        ]
+    again = f"- Unchanged pipeline run again, as a process: {result['unchanged']:.2f} s; it loaded {loaded}."
+    one_epoch = (
+        f"- Epoch of the default model, {epoch['rows']:,} rows: {epoch['parquet']:.2f} s from Parquet, "
+        f"{epoch['memory']:.2f} s from memory: {epoch['ratio']:.2f} times."
     )
+    return "\n".join([f"### {result['rows']:,} rows", "", *lines, "", again, one_epoch])
 
 
 def _ratio(usual: float, ours: float) -> str:

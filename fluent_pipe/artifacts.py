@@ -135,8 +135,8 @@ class Evaluation(Artifact):
     """TFMA's own files and ``metrics.json``.
 
     ``metrics.json`` holds ``{"slices": [{"slice": {column: value}, "metrics": {name: number},
-    "baseline_metrics": {..}}], "baseline": path or null, "task": str, "primary_metric": str}``; the overall slice comes first and has an
-    empty ``slice``.
+    "baseline_metrics": {..}}], "baseline": path or null, "task": str, "primary_metric": str}``; the overall slice
+    comes first and has an empty ``slice``.
     """
 
     facts_file = "metrics.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -133,8 +134,8 @@ def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:
 
     try:
         run: Run = pipeline.run(refresh=refresh)
-    except (KeyboardInterrupt, Interrupted):  # before the command-line library makes its own of it
-        print("Stopped. Finished steps stay cached; run again to go on.", file=sys.stderr)
+    except Interrupted as error:  # before the command-line library makes an "Aborted!" of it
+        print(f"{error}", file=sys.stderr)
         raise typer.Exit(130) from None
     print(terminal_report(run))
     if run.state == "not pushed":
@@ -143,18 +144,19 @@ def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:
 
 def main() -> NoReturn:
     """Entry of the command: errors of ours become a message and an exit code."""
+    code: int | str | None = 0
     try:
         app()
-    except ArgumentError as error:
-        _fail(error, 2)
+    except SystemExit as end:
+        code = end.code
     except FluentPipeError as error:
-        _fail(error, 1)
-    sys.exit(0)
-
-
-def _fail(error: FluentPipeError, code: int) -> NoReturn:
-    step = f" in {error.step}" if error.step else ""
-    print(f"Error{step}: {error}", file=sys.stderr)
+        step = f" in {error.step}" if error.step else ""
+        print(f"Error{step}: {error}", file=sys.stderr)
+        code = 2 if isinstance(error, ArgumentError) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "tensorflow" in sys.modules:
+        os._exit(code if isinstance(code, int) else 1)  # TensorFlow and Beam take seconds, and are noisy, to tear down
     sys.exit(code)
 
 

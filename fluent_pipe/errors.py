@@ -113,5 +113,5 @@ class StepFailed(FluentPipeError):
     """A step failed for a reason that no other error names; the log has the full traceback."""
 
 
-class Interrupted(FluentPipeError):
-    """The run was stopped by Ctrl-C; finished steps stay cached."""
+class Interrupted(FluentPipeError, KeyboardInterrupt):
+    """The run was stopped by Ctrl-C; finished steps stay cached. Is a ``KeyboardInterrupt`` too."""

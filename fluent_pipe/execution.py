@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Artifact, ModelBlessing, PushedModel
-from fluent_pipe.errors import FluentPipeError, Interrupted, StepFailed
+from fluent_pipe.errors import FluentPipeError, StepFailed
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan, resolve_earlier
 from fluent_pipe.runners.base import JobResult, Runner
 from fluent_pipe.steps.base import Ref, Step
@@ -144,8 +144,7 @@ class Execution:
             try:
                 with writing(self.folder):
                     seconds = running.run(self.runner)
-            except (KeyboardInterrupt, Interrupted):
-                progress.request_stop()
+            except KeyboardInterrupt:
                 raise
             except FluentPipeError as error:
                 failed = error.step if error.step in [s.id for s in job] else job[0].id
@@ -231,9 +230,10 @@ class Job:
                         component.prepare()
                 result = runner.run(lambda pipeline: self._build(pipeline, components))
                 return self._seconds(result)
-            except (KeyboardInterrupt, Interrupted):
+            except KeyboardInterrupt:
                 raise
             except Exception as error:
+                progress.check()
                 log.exception("Job %s failed, attempt %d", list(components), attempt)
                 if attempt < MAX_ATTEMPTS and any(c.try_again() for c in list(components.values())):
                     self._clear()

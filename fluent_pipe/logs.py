@@ -34,7 +34,8 @@ def logged(path: Path) -> Iterator[TextIO]:
             sys.stderr = file
             root.handlers, root.level = [handler], logging.INFO
             with warnings.catch_warnings():
-                warnings.simplefilter("default")
+                for noise in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
+                    warnings.simplefilter("ignore", noise)  # of libraries about each other: not for the user
                 yield terminal
         finally:
             root.handlers, root.level = handlers, level

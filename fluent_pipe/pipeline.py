@@ -502,6 +502,8 @@ Call infer_schema() first.
         ------
         FluentPipeError
             What went wrong, where, and what to do. Finished steps stay cached.
+        Interrupted
+            After Ctrl-C; a ``KeyboardInterrupt`` too.
         """
         from fluent_pipe.run import run
 
@@ -509,7 +511,7 @@ Call infer_schema() first.
         for name in names:
             if name not in (ids := [s.id for s in self.steps]):
                 raise ArgumentError(f"refresh= names no step {name!r}.", got=name, valid=ids)
-        return run(self, runner=runner, refresh=frozenset(names), progress=progress)
+        return run(self, runner=runner, refresh=frozenset(names), show_progress=progress)
 
     # How it draws itself
 

@@ -6,8 +6,12 @@ nobody reads. Nothing heavy is imported, so that reading it costs a cached run n
 
 from __future__ import annotations
 
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from fluent_pipe.errors import Interrupted
 
@@ -50,7 +54,7 @@ def report(step: str, *, rows: int = 0, detail: str | None = None) -> None:
 def check() -> None:
     """Raise ``Interrupted`` if the run was asked to stop."""
     if _stop.is_set():
-        raise Interrupted("The run was stopped.")
+        raise Interrupted("The run was stopped.", fix="Finished steps stay cached; run again to go on.")
 
 
 def snapshot() -> dict[str, Progress]:
@@ -75,3 +79,26 @@ def forget(step: str) -> None:
 def request_stop() -> None:
     """Ask everything that reports to stop."""
     _stop.set()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within, Ctrl-C also asks everything that reports to stop.
+
+    Beam turns a ``KeyboardInterrupt`` that reaches a worker into an error like any other; that a stop was asked for is
+    how the two are told apart. Does nothing outside the main thread, or where another handler is in place.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _on_ctrl_c)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _on_ctrl_c(number: int, frame: Any) -> None:
+    request_stop()
+    signal.default_int_handler(number, frame)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe import results
+from fluent_pipe import progress, results
 from fluent_pipe.artifacts import (
     Anomalies,
     Artifact,
@@ -134,7 +134,11 @@ def plan(pipeline: Pipeline) -> Plan:
 
 
 def run(
-    pipeline: Pipeline, *, runner: Runner | None = None, refresh: frozenset[str] = frozenset(), progress: bool = True
+    pipeline: Pipeline,
+    *,
+    runner: Runner | None = None,
+    refresh: frozenset[str] = frozenset(),
+    show_progress: bool = True,
 ) -> Run:
     """Run a pipeline; see :meth:`fluent_pipe.pipeline.Pipeline.run`."""
     from fluent_pipe.display.terminal import observer
@@ -148,7 +152,7 @@ def run(
     store = MetadataStore.open(pipeline.root, pipeline.metadata)
     store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
     with logged(folder / "log.txt") as terminal:
-        watching = observer(terminal, folder / "log.txt") if progress else Observer()
+        watching = observer(terminal, folder / "log.txt") if show_progress else Observer()
         execution = Execution(
             pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner or Direct(), refresh, watching
         )
@@ -161,11 +165,14 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
     state: RunState = "failed"
     reason = ""
     try:
-        state = execution.execute()
+        with progress.interruptible():
+            state = execution.execute()
         return state
-    except (KeyboardInterrupt, Interrupted):
+    except KeyboardInterrupt as error:
         state = "interrupted"
-        raise
+        if isinstance(error, Interrupted):
+            raise
+        raise Interrupted("The run was stopped.", fix="Finished steps stay cached; run again to go on.") from None
     except FluentPipeError as error:
         reason = str(error)
         log.exception("The run failed")

@@ -46,7 +46,7 @@ def test_every_result_reads_well(finished):
     assert len(run.model.to_frame()) == 2
     assert run.evaluation.metrics["auc"] > 0.55
     assert run.evaluation.worst(1, at_least=10)[0]["auc"] <= run.evaluation.metrics["auc"]
-    assert "no earlier" in run.blessing.note
+    assert "no earlier blessed model" in run.blessing.note
     assert "pushed version 1" in repr(run.pushed)
     assert run.timings["train"] > 0
     assert list(run.timings.to_frame().columns) == ["step", "seconds", "state"]
@@ -55,7 +55,7 @@ def test_every_result_reads_well(finished):
 def test_a_result_that_was_not_asked_for_names_those_there_are(tmp_path):
     csv = trips.write(tmp_path / "trips.csv", trips.rows(100))
     run = fp.Pipeline("p", root=tmp_path / "root").from_csv(csv).run(progress=False)
-    with pytest.raises(StepFailed, match="left no Model. There are: Examples"):
+    with pytest.raises(StepFailed, match=r"left no Model\. There are: Examples"):
         _ = run.model
 
 

@@ -57,7 +57,7 @@ def test_a_file_that_raises_is_the_users(file):
     with pytest.raises(UserCodeError, match="ZeroDivisionError"):
         load(str(file), {})
     file.write_text("def f(:\n")
-    with pytest.raises(UserCodeError, match="pipeline.py:1"):
+    with pytest.raises(UserCodeError, match=r"pipeline\.py:1"):
         load(str(file), {})
 
 

@@ -56,7 +56,7 @@ def test_ctrl_c_stops_cleanly_and_a_kill_is_mended(folder):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopped" in err
+    assert "run again to go on" in err
     assert "Traceback" not in err + out
     assert len(published(folder, "preprocess")) == 1
     assert not published(folder, "train")

@@ -8,7 +8,7 @@ from typing import Any
 from fluent_pipe.steps.limits import ChangeLimit, Limit
 
 NOTHING_REQUIRED = "Nothing was required, so the model is blessed."
-NO_BASELINE = "There is no earlier blessed model to compare with, so limits on change hold."
+NO_BASELINE = "There is no earlier blessed model to compare with; limits on change hold until there is one."
 
 Metrics = Mapping[str, float | None]
 

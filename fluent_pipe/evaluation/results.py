@@ -14,7 +14,6 @@ import tensorflow_model_analysis as tfma
 
 from fluent_pipe.evaluation import reasons
 from fluent_pipe.evaluation.config import BASELINE, Plan
-from fluent_pipe.steps.limits import ChangeLimit
 
 BLESSED = "BLESSED"
 NOT_BLESSED = "NOT_BLESSED"
@@ -71,11 +70,10 @@ def _order(found: SliceMetrics) -> tuple[Any, ...]:
 def verdict(plan: Plan, found: list[SliceMetrics], *, baseline: str | None) -> dict[str, Any]:
     """``reasons.json``: every requirement in every slice that it is for."""
     entries = [entry for requirement in plan.requirements for entry in _judged(plan, requirement, found)]
-    note = ""
-    if not plan.requirements:
-        note = reasons.NOTHING_REQUIRED
-    elif baseline is None and any(isinstance(r.limit, ChangeLimit) for r in plan.requirements):
-        note = reasons.NO_BASELINE
+    notes = [] if plan.requirements else [reasons.NOTHING_REQUIRED]
+    if baseline is None:
+        notes.append(reasons.NO_BASELINE)
+    note = " ".join(notes)
     return {"blessed": all(e["ok"] for e in entries), "baseline": baseline, "note": note, "reasons": entries}
 
 
