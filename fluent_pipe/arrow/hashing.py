@@ -104,11 +104,24 @@ def _texts(words: pa.Array) -> Hashes:
 
 def _lists(column: pa.Array) -> Hashes:
     if pa.types.is_fixed_size_list(column.type):
-        column = column.cast(pa.list_(column.type.value_type))
+        column = ragged(column)
     offsets = np.asarray(column.offsets.to_numpy(zero_copy_only=False), np.int64)
     values = hash_values(column.values.slice(offsets[0], offsets[-1] - offsets[0]))
     offsets = offsets - offsets[0]
     return _sums(_mix(values + _places(offsets) * _GOLDEN), offsets)
+
+
+def ragged(column: pa.Array) -> pa.Array:
+    """A column of lists of one fixed size as lists of any size, which Arrow does not cast."""
+    size = column.type.list_size
+    places = np.arange(len(column) + 1, dtype=np.int32) * size
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    values = column.flatten() if column.null_count == 0 else column.filter(column.is_valid()).flatten()
+    if column.null_count:
+        places = np.concatenate([np.zeros(1, np.int32), np.cumsum(present, dtype=np.int32)]) * size
+    missing = np.append(~present, False)
+    offsets = pa.array(places, mask=missing if column.null_count else None)
+    return pa.ListArray.from_arrays(offsets, values)
 
 
 def _places(offsets: npt.NDArray[np.int64]) -> Hashes:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from fluent_pipe.arrow.csv_survey import check_names, check_same
 from fluent_pipe.arrow.files import Piece, Rejected
+from fluent_pipe.arrow.hashing import ragged
 from fluent_pipe.arrow.parquet import ROWS_PER_BATCH
 from fluent_pipe.arrow.types import common, flat
 from fluent_pipe.errors import InputError
@@ -99,6 +100,8 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         column = batch.column(batch.schema.get_field_index(field.name))
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
+        elif pa.types.is_fixed_size_list(column.type):
+            column = ragged(column)
         arrays.append(column if column.type == field.type else pc.cast(column, field.type, safe=False))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fluent_pipe.errors import InputError
+
 
 def to_tfx(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with every column as ``list<int64 | float32 | float64 | binary>``; null rows stay null.
@@ -24,12 +26,28 @@ def to_tfx(batch: pa.RecordBatch) -> pa.RecordBatch:
     pa.RecordBatch
         As many rows; column names as they were. Floats keep their width.
 
+    Raises
+    ------
+    InputError
+        If a column holds what none of these types can, such as unsigned integers above 2**63.
+
     Examples
     --------
     >>> to_tfx(pa.RecordBatch.from_pydict({"fare": [1.5, None]})).column(0).to_pylist()
     [[1.5], None]
     """
-    return pa.RecordBatch.from_arrays([_column(c) for c in batch.columns], names=batch.schema.names)
+    columns = [_named(c, name) for c, name in zip(batch.columns, batch.schema.names, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _named(column: pa.Array, name: str) -> pa.Array:
+    try:
+        return _column(column)
+    except pa.ArrowException as error:
+        raise InputError(
+            f"Column {name!r} of type {column.type} cannot be used: {error}.",
+            fix="Convert it to int64, float or text before, or leave it out.",
+        ) from error
 
 
 def _column(column: pa.Array) -> pa.Array:
@@ -56,12 +74,13 @@ def _column(column: pa.Array) -> pa.Array:
 def plain(values: pa.Array) -> pa.Array:
     """A flat column in a type that the TFX libraries know: integers, floats and bytes stay; the rest is converted.
 
-    Booleans become 0 and 1; dates and times become ISO text; dictionaries are decoded; decimals become floats.
+    Booleans become 0 and 1; dates and times become ISO text; durations become integers of their unit; dictionaries are
+    decoded; decimals become floats.
     """
     kind = values.type
     if pa.types.is_dictionary(kind):
         return plain(values.dictionary_decode())
-    if pa.types.is_boolean(kind) or pa.types.is_uint64(kind):
+    if pa.types.is_boolean(kind) or pa.types.is_uint64(kind) or pa.types.is_duration(kind):
         return values.cast(pa.int64())
     if pa.types.is_integer(kind):
         return values if kind == pa.int64() else values.cast(pa.int64())

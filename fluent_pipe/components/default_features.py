@@ -13,6 +13,7 @@ texts, any number           float32 vector of ``TEXT_BUCKETS``: share of the row
 ==========================  =======================================================================================
 
 A number that may be missing also gives ``<column>_missing``, 0 or 1. Columns with one value, or none, are left out.
+Keras takes no ``/`` in the name of an input, so a feature has ``_`` there.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class DefaultFeatures:
         """Transformed features of a batch: float32 or int64, each ``[batch]`` or ``[batch, size]``."""
         outputs: dict[str, Any] = {}
         for feature in self.features:
-            outputs.update(transformed(feature, inputs[feature.name]))
+            outputs.update(transformed(feature, inputs[feature.column or feature.name]))
         weights = None
         if self.weight is not None:
             weights = weight_tensor(inputs[self.weight])
@@ -110,7 +111,8 @@ def default_features(
             "No column is left to learn from: all have the same value in every row, or none.",
             where="the default features", got=sorted(columns),
         )
-    features = tuple(_feature(f, facts.get(f.name), taken=frozenset(columns)) for f in used)
+    taken = set(columns)
+    features = tuple(_feature(f, facts.get(f.name), taken) for f in used)
     return DefaultFeatures(
         features, None if label is None else _label_column(columns[label], facts.get(label)), weight
     )
@@ -122,21 +124,28 @@ def _constant(facts: ColumnFacts | None) -> bool:
     )
 
 
-def _feature(column: schema_pb2.Feature, facts: ColumnFacts | None, *, taken: frozenset[str]) -> Feature:
-    name = column.name
+def _feature(column: schema_pb2.Feature, facts: ColumnFacts | None, taken: set[str]) -> Feature:
+    name, renamed = column.name, None
+    if "/" in name:
+        name, renamed = _unused(name.replace("/", "_"), taken), column.name
     kind = _kind(column, facts)
     if kind == "category":
-        return Feature(name, kind, values=_category_values(column, facts) or ())
+        return Feature(name, kind, values=_category_values(column, facts) or (), column=renamed)
     if kind == "text":
         # A text that occurs once teaches nothing; a column of few texts keeps them all.
         few = column.HasField("domain") or column.HasField("string_domain")
-        return Feature(name, kind, threshold=None if few else 2)
+        return Feature(name, kind, threshold=None if few else 2, column=renamed)
     indicator = None
     if kind in ("number", "flag", "numbers") and _may_miss(column, facts):
-        indicator = f"{name}_missing"
-        while indicator in taken:
-            indicator += "_"
-    return Feature(name, kind, indicator)
+        indicator = _unused(f"{name}_missing", taken)
+    return Feature(name, kind, indicator, column=renamed)
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def _kind(column: schema_pb2.Feature, facts: ColumnFacts | None) -> Kind:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,6 +36,8 @@ class Feature:
         Of a ``"category"``: the numbers, in order.
     threshold
         Of a ``"text"``: how often a text must occur to get into the vocabulary.
+    column
+        Of the input, where the feature has another name.
     """
 
     name: str
@@ -41,6 +45,14 @@ class Feature:
     indicator: str | None = None
     values: tuple[int, ...] = ()
     threshold: int | None = None
+    column: str | None = None
+
+    @property
+    def vocabulary(self) -> str:
+        """Name of the vocabulary's file; TFT takes it for a scope of the graph too, which must be ASCII."""
+        if re.fullmatch(r"[A-Za-z0-9_]+", self.name):
+            return self.name
+        return f"vocabulary_{hashlib.blake2b(self.name.encode(), digest_size=8).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -135,7 +147,7 @@ def _text(feature: Feature, tensor: Any) -> dict[str, tf.Tensor]:
     return {
         feature.name: tft.compute_and_apply_vocabulary(
             filled, top_k=TOP_WORDS, frequency_threshold=feature.threshold, num_oov_buckets=1,
-            vocab_filename=feature.name,
+            vocab_filename=feature.vocabulary,
         )
     }
 

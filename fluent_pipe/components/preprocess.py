@@ -50,8 +50,7 @@ class Preprocess(Component):
     context
         Of the execution.
     examples
-        Rows, flowing or stored. Stored ones are read twice, for the analysis and for the transform, so that memory
-        does not grow with rows.
+        Stored rows, read twice: for the analysis and for the transform. So memory does not grow with rows.
     schema
         The schema, whose value is needed.
     """
@@ -67,7 +66,7 @@ class Preprocess(Component):
         self._function: PreprocessingFunction | DefaultFeatures | None = None
 
     def prepare(self) -> None:
-        """Read the schema, and resolve the user's function or choose features."""
+        """Read the schema and resolve the user's function or choose features."""
         step = self._step
         self._used = used_schema(load_schema(str(self._schema.value.path / "schema.pbtxt")))
         if step.function is None:
@@ -96,9 +95,7 @@ class Preprocess(Component):
             ) from error
 
     def _look(self, schema: schema_pb2.Schema) -> Mapping[str, ColumnFacts]:
-        if self._examples.artifact is None:
-            return {}
-        files = self._examples.artifact.files(self._step.split_names[0])
+        files = self._examples.value.files(self._step.split_names[0])
         label = self._step.label
         wanted = {name: limit for name, limit in limits(schema).items() if name != label}
         facts = column_facts(files, wanted, rows=LOOK_AT_ROWS)
@@ -110,10 +107,11 @@ class Preprocess(Component):
     ) -> Live:
         config = adapter_config(used)
         temporary = self.context.folder / TEMPORARY
-        again = self._again()
+        # The same rows, read anew: one PCollection for both passes would be kept in memory between them.
+        again = ExamplesInput(f"{self._examples.name} again", artifact=self._examples.value)
         first = self._step.split_names[0]
         with tft_beam.Context(
-            temp_dir=str(temporary), force_tf_compat_v1=False, use_deep_copy_optimization=again is not self._examples
+            temp_dir=str(temporary), force_tf_compat_v1=False, use_deep_copy_optimization=True
         ):
             rows = self._examples.read(pipeline, first) | f"To tensors[{first}]" >> beam.ParDo(
                 ToTransformInput(self.context, first, config)
@@ -128,11 +126,6 @@ class Preprocess(Component):
             written = transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(self.context.staging)
         self._publish(pipeline, used, function, flat, transform_fn[1].deferred_metadata, written)
         return flat
-
-    def _again(self) -> ExamplesInput:
-        """The same rows, read anew: one PCollection for both passes would be kept in memory between them."""
-        artifact = self._examples.artifact
-        return self._examples if artifact is None else ExamplesInput(f"{self._examples.name} again", artifact=artifact)
 
     def _transform(self, split: str, rows: beam.PCollection, config: Any, transform_fn: Any) -> beam.PCollection:
         transformed, metadata = ((rows, config), transform_fn) | f"Transform[{split}]" >> tft_beam.TransformDataset(

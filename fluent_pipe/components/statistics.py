@@ -1,12 +1,15 @@
-"""TFDV's statistics protos, read and added up."""
+"""TFDV's statistics protos: read, added up, and put onto common cells for a comparison."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.constants import DEFAULT_SLICE_KEY
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -15,6 +18,11 @@ from fluent_pipe.components.inputs import StatisticsInput
 
 Dataset: TypeAlias = statistics_pb2.DatasetFeatureStatistics
 Feature: TypeAlias = statistics_pb2.FeatureNameStatistics
+Shares: TypeAlias = npt.NDArray[np.float64]
+
+CELLS = 24
+"""Cells that two numeric columns are compared over. Chance alone makes the Jensen-Shannon divergence of two samples of
+``n`` rows of the same data about ``CELLS / (2.8 n)``: below 0.01 from 1,000 rows on."""
 
 
 def all_rows(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> Dataset:
@@ -89,3 +97,96 @@ def _join_values(merged: statistics_pb2.StringStatistics, parts: Sequence[Featur
     del merged.rank_histogram.buckets[:]
     for rank, (value, count) in enumerate(counts.most_common()):
         merged.rank_histogram.buckets.add(low_rank=rank, high_rank=rank, label=value, sample_count=count)
+
+
+def on_common_cells(first: Feature, second: Feature) -> tuple[Feature, Feature]:
+    """Copies of two numeric columns whose standard histograms have the same cells, for a fair comparison.
+
+    Source of what is replaced: ``AlignHistograms`` in TFDV's ``anomalies/metrics.cc``. It cuts both standard histograms
+    at the union of their edges and spreads each bucket evenly over its pieces. The edges depend on each side's minimum
+    and maximum, so values that repeat (hours, distances) fall on different sides of them, and one outlier widens all
+    buckets of its side: two halves of the same flights read 0.17 on ``hour``. It also counts NaN and infinite values of
+    both sides as if they had nothing in common.
+
+    Here both sides are cut at the same points, about :data:`CELLS` quantiles of both together, taken from the edges of
+    their standard and quantiles histograms; of whole numbers, between two numbers. Where a histogram does not tell the
+    share of values up to a point, only between which bounds it lies, the two sides' shares are taken as near to each
+    other as their bounds allow: what is measured is the difference that the statistics prove. Zeros, NaN and the two
+    infinities have a cell each.
+
+    Only the binning is ours. The copies' cells are numbered (a bucket from 0 to 1, from 1 to 2, and so on), which leaves
+    TFDV's formula and thresholds nothing to align; they are for its comparators alone.
+
+    Parameters
+    ----------
+    first, second
+        Statistics of the same column, both with ``num_stats``; with weighted histograms, these are put onto cells too.
+    """
+    copies = Feature(), Feature()
+    for copy, original in zip(copies, (first, second), strict=True):
+        copy.CopyFrom(original)
+    whole = first.type == second.type == Feature.INT
+    _replace_histograms([(c.num_stats, c.num_stats.num_zeros) for c in copies], whole)
+    if all(copy.num_stats.HasField("weighted_numeric_stats") for copy in copies):
+        # TFDV does not weigh the zeros it counts.
+        _replace_histograms([(copy.num_stats.weighted_numeric_stats, 0) for copy in copies], whole)
+    return copies
+
+
+def _replace_histograms(sides: Sequence[tuple[Any, float]], whole: bool) -> None:
+    one, other = (_Cumulated.of(stats.histograms, zeros, whole) for stats, zeros in sides)
+    for (stats, _), shares in zip(sides, _in_cells(one, other), strict=True):
+        del stats.histograms[:]
+        if shares.sum() > 0:
+            cells = stats.histograms.add(type=statistics_pb2.Histogram.STANDARD)
+            for number, share in enumerate(shares):
+                cells.buckets.add(low_value=number, high_value=number + 1, sample_count=share)
+
+
+@dataclass(frozen=True)
+class _Cumulated:
+    """What histograms prove of the share of values up to a point; zeros are left out of it.
+
+    ``reached`` has, by rising point, a share that is reached there, ``limit`` one that is not exceeded there.
+    """
+
+    reached: tuple[Shares, Shares]
+    limit: tuple[Shares, Shares]
+    apart: Shares  # shares of zero, NaN, -inf, +inf
+    start: float
+    end: float
+
+    @classmethod
+    def of(cls, histograms: Sequence[statistics_pb2.Histogram], zeros: float, whole: bool) -> _Cumulated:
+        up_to: list[tuple[float, float]] = []
+        below: list[tuple[float, float]] = []
+        negative = total = 0.0
+        for histogram in histograms:
+            points, before_points = _points(histogram, whole)
+            up_to += points
+            below += before_points
+            total = max(total, sum(bucket.sample_count for bucket in histogram.buckets))
+            if points or not up_to:  # a standard histogram has one meaningless bucket if all values are infinite
+                first = [b.sample_count for b in histogram.buckets if b.low_value == b.high_value == -np.inf]
+                negative = max(negative, sum(first)) if not negative else negative
+        end = max([count for _, count in up_to], default=negative)
+        nans = max((histogram.num_nan for histogram in histograms), default=0.0)
+        every = (total + nans) or 1.0
+        zeros = min(zeros, end - negative)
+        reached, limit = (
+            _sorted([(point, count - zeros * (point >= 0)) for point, count in known], every) for known in (up_to, up_to + below)
+        )
+        start, end = negative / every, (end - zeros) / every
+        apart = np.array([zeros, nans, negative, total - end * every - zeros]) / every
+        return cls(
+            (reached[0], np.maximum.accumulate(np.clip(reached[1], start, end))),
+            (limit[0], np.minimum.accumulate(np.clip(limit[1], start, end)[::-1])[::-1]),
+            apart, start, end,
+        )  # fmt: skip
+
+    def bounds(self, points: Shares) -> tuple[Shares, Shares]:
+        """Least and greatest share of values up to each point; both rise with the points."""
+        least = np.append(self.start, self.reached[1])[np.searchsorted(self.reached[0], points, side="right")]
+        greatest = np.append(self.limit[1], self.end)[np.searchsorted(self.limit[0], points, side="left")]
+        # Histograms of the same column can differ by the little that their sketches are off.
+        return np.minimum(least, greatest), np.maximum(least, greatest)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fluent_pipe.artifacts import Evaluation, Examples, Model, ModelBlessing, PushedModel, Schema, TransformGraph
-from fluent_pipe.steps.base import Earlier, Pairs, Ref, Step, needs, streams
+from fluent_pipe.steps.base import Earlier, Pairs, Ref, Step, needs
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import SliceColumns
 
@@ -25,7 +25,7 @@ class Preprocess(Step):
         Transformed features with these roles. With no ``function``, columns of the input.
     """
 
-    examples: Ref[Examples] = streams()
+    examples: Ref[Examples] = needs()
     schema: Ref[Schema] = needs()
     split_names: tuple[str, ...] = ()
     function: UserFunction | None = None

@@ -118,6 +118,13 @@ class TrainingData:
 
     @cached_property
     def _inputs(self) -> dict[str, keras.KerasTensor]:
+        for name in self._features:
+            if "/" in name:
+                raise TrainingError(
+                    f"Feature {name!r} cannot be a Keras input: its name holds a '/'.",
+                    fix="Give it another name in preprocessing_fn.",
+                )
+            keras.backend.get_uid(name)  # Keras then gives this name to no layer, which a column "add" would meet
         return {n: keras.Input(f.row_shape, name=n, dtype=f.dtype) for n, f in self._features.items()}
 
     def vocabulary_size(self, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -53,10 +54,11 @@ def build_model(data: TrainingData, hp: keras_tuner.HyperParameters) -> keras.Mo
     numbers = [_number(data, name, inputs[name]) for name in inputs if name not in ids]
     if numbers:
         joined = _joined(numbers)
-        wide.append(keras.layers.Dense(outputs, use_bias=False, name="wide_numbers")(joined))
+        wide.append(keras.layers.Dense(outputs, use_bias=False, name=_free("wide_numbers", inputs))(joined))
         deep.append(joined)
     wide.append(_tower(_joined(deep), outputs, hp))
-    model = keras.Model(inputs, _output(data, keras.layers.Add()(wide)), name="wide_and_deep")
+    output = _output(data, keras.layers.Add()(wide), _free("prediction", inputs))
+    model = keras.Model(inputs, output, name="wide_and_deep")
     _compile(model, data, hp.Float("learning_rate", 1e-4, 3e-2, default=3e-3, sampling="log"))
     return model
 
@@ -72,7 +74,7 @@ def _embedded_ids(data: TrainingData, inputs: dict[str, Any], width: int) -> Any
     for name in inputs:
         starts[name] = total
         total += data.cardinality(name) + 1  # its first row stands for -1, and for ids that training never saw
-    table = keras.layers.Embedding(total, width, name="table")
+    table = keras.layers.Embedding(total, width, name=_free("table", data.features))
 
     def rows_of(name: str) -> Any:
         ids = inputs[name]
@@ -112,12 +114,19 @@ def _tower(tensor: Any, outputs: int, hp: keras_tuner.HyperParameters) -> Any:
     return keras.layers.Dense(outputs)(tensor)
 
 
-def _output(data: TrainingData, tensor: Any) -> Any:
+def _free(name: str, features: Collection[str]) -> str:
+    """A layer's name that is no feature's."""
+    while name in features:
+        name += "_"
+    return name
+
+
+def _output(data: TrainingData, tensor: Any, name: str) -> Any:
     if data.task == "regression":
         # The layers then work with numbers around 0 and 1, whatever the unit of the label is.
         mean, deviation = data.label_moments()
-        return keras.layers.Rescaling(deviation, offset=mean, name="prediction")(tensor)
-    return keras.layers.Activation("softmax" if data.task == "multiclass" else "sigmoid", name="prediction")(tensor)
+        return keras.layers.Rescaling(deviation, offset=mean, name=name)(tensor)
+    return keras.layers.Activation("softmax" if data.task == "multiclass" else "sigmoid", name=name)(tensor)
 
 
 def _compile(model: keras.Model, data: TrainingData, learning_rate: float) -> None:

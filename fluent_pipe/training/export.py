@@ -26,7 +26,7 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from fluent_pipe.training.columns import Feature
 from fluent_pipe.training.data import TrainingData
-from fluent_pipe.training.raw_inputs import OUTPUT, missing_value
+from fluent_pipe.training.raw_inputs import OUTPUT, argument_name, missing_value
 
 Spec = Mapping[str, Any]
 """Raw columns as ``tf.io`` feature specs."""
@@ -69,7 +69,7 @@ def export_model(
         return predictions(tf.io.parse_example(examples, for_model))
 
     def serving_raw(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return predictions({name: _as_parsed(columns[name], for_model[name]) for name in for_model})
+        return predictions({name: _as_parsed(columns[argument_name(name)], for_model[name]) for name in for_model})
 
     def transform_features(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return transformed(tf.io.parse_example(examples, for_all), data.features)
@@ -115,8 +115,9 @@ def _raw_signature(spec: Spec, multi_valued: Collection[str]) -> dict[str, tf.Te
     if any(isinstance(kind, tf.io.SparseFeature) for kind in spec.values()):
         return None  # one feature of several columns: only an example can hold it
     return {
-        name: tf.TensorSpec([None, *_raw_row_shape(kind, many=name in multi_valued)], kind.dtype, name=name)
+        argument: tf.TensorSpec([None, *_raw_row_shape(kind, many=name in multi_valued)], kind.dtype, name=argument)
         for name, kind in spec.items()
+        for argument in (argument_name(name),)
     }
 
 

@@ -1,11 +1,14 @@
 """Raw columns as the ``serving_raw`` signature takes them, and a model that is served from its folder.
 
 Each raw column is one tensor: ``[batch]`` for one value a row, ``[batch, k]`` for many, filled up at the end. What is
-missing is said by a value: NaN in floats, ``""`` in text, the least int64 in integers.
+missing is said by a value: NaN in floats, ``""`` in text, the least int64 in integers. The tensor has the column's
+name, or :func:`argument_name` of it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,24 @@ MISSING_STRING = b""
 MISSING_INT = int(np.iinfo(np.int64).min)
 
 OUTPUT = "predictions"
+
+
+def argument_name(column: str) -> str:
+    """The name of a raw column among the arguments of ``serving_raw``.
+
+    TensorFlow rewrites names that are no identifiers of letters, digits and underscores, and then finds two alike, or
+    none. Such a column gets a name that depends on it alone.
+
+    Examples
+    --------
+    >>> argument_name("miles"), argument_name("miles/hour")
+    ('miles', 'miles_hour_32fcfefe')
+    """
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", column) and column != "self":
+        return column
+    stem = re.sub(r"[^A-Za-z0-9_]", "_", column)
+    stem = stem if stem[:1].isalpha() else f"column_{stem.lstrip('_')}"
+    return f"{stem}_{hashlib.blake2b(column.encode(), digest_size=4).hexdigest()}"
 
 
 def missing_value(dtype: tf.DType) -> Any:
@@ -54,7 +75,8 @@ def raw_columns(
     ArgumentError
         If a column is missing, or holds another type than the model learnt from.
     """
-    absent = [name for name in signature_inputs if name not in batch.schema.names]
+    columns = {argument_name(name): name for name in batch.schema.names}
+    absent = [argument for argument in signature_inputs if argument not in columns]
     if absent:
         raise ArgumentError(
             f"The model needs column {absent[0]!r}, which these rows do not have.",
@@ -62,8 +84,9 @@ def raw_columns(
             valid=batch.schema.names,
         )
     return {
-        name: _raw_column(name, batch.column(batch.schema.get_field_index(name)), spec)
-        for name, spec in signature_inputs.items()
+        argument: _raw_column(name, batch.column(batch.schema.get_field_index(name)), spec)
+        for argument, spec in signature_inputs.items()
+        for name in (columns[argument],)
     }
 
 
@@ -142,7 +165,7 @@ class ServedModel:
 
     @property
     def columns(self) -> list[str]:
-        """Raw columns that predictions need; empty for a model that takes serialized examples alone."""
+        """Arguments of ``serving_raw`` (see :func:`argument_name`); empty where it takes serialized examples alone."""
         return list(self._inputs) if self._takes_columns else []
 
     def predict(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any]:

@@ -224,20 +224,11 @@ def test_weight_that_is_no_feature(tmp_path: Path) -> None:
         beam_jobs.run(component(tmp_path, label="late", weight="wait"))
 
 
-def test_live_examples_flow_through(tmp_path: Path) -> None:
-    """Rows of a producer in the same job; a label that is missing for some rows fails the job with their number."""
+def test_label_that_is_missing_for_some_rows(tmp_path: Path) -> None:
     function = lambda inputs: {"delay": tf.sparse.to_dense(inputs["delay"], float("nan"))[:, 0]}  # noqa: E731
-    made = component(tmp_path, function, label="delay")
-    stored = made._examples
     missing = SPLITS["train"]["delay"].null_count
-
-    def run() -> None:
-        with beam_jobs.job(made.context) as pipeline:
-            made._examples = ExamplesInput("examples", live={s: stored.read(pipeline, s) for s in SPLITS})
-            pipeline | "preprocess" >> made
-
     with pytest.raises(TrainingError, match=f"'delay' has no value in {missing} of 1,000 rows of split 'train'"):
-        run()
+        beam_jobs.run(component(tmp_path, function, label="delay"))
 
 
 def summary(values: list[Any], **more: list[Any]) -> LabelSummary:
