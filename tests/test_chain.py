@@ -170,3 +170,26 @@ def test_a_store_of_a_newer_version_is_left_alone(copy):
     with pytest.raises(StoreError, match="999"):
         copy.run(progress=False)
     assert json.loads(marker.read_text()) == {"layout": 999}
+
+
+def test_a_step_without_cache_runs_every_time(copy):
+    steps = tuple(replace(s, cached=False) if s.id == "infer_schema" else s for s in copy.steps)
+    run = replace(copy, steps=steps).run(progress=False)
+    # validate reads the schema in the same Beam job; preprocess, in the next one, sees that it is as before.
+    assert [r["step"] for r in run.timings.rows() if r["state"] == "ran"] == ["infer_schema", "validate"]
+
+
+def test_a_changed_function_is_another_key_and_a_comment_is_not(copy):
+    prefix = replace(copy, steps=copy.steps[:3])
+
+    def state(source):
+        scope = {}
+        exec(source, scope)
+        curated = prefix.curate_schema(scope["curate"])
+        before = curated.plan().steps[-1].state
+        curated.run(progress=False)
+        return before
+
+    assert state("def curate(schema):\n    return schema\n") == "run"
+    assert state("# a comment\n\ndef curate(schema):\n    return schema  # another\n") == "cached"
+    assert state("def curate(schema):\n    schema.feature[0].name\n    return schema\n") == "run"

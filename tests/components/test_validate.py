@@ -221,3 +221,33 @@ def test_rows_to_anomalies_is_one_job(tmp_path: Path) -> None:
         assert Validate(third, three, *inputs, None).build(pipeline) == {}
     facts = json.loads((tmp_path / "validate" / "anomalies.json").read_text())
     assert found(facts) == {("eval", "fare")}
+
+
+def test_what_a_star_leaves_out_is_said_and_what_is_named_is_compared(tmp_path: Path) -> None:
+    numbered = [rows(seed).append_column("id", pa.array([f"{seed}-{i}" for i in range(1_000)])) for seed in (0, 1)]
+    train, test = numbered
+    facts = validate(tmp_path / "star", skew={"*": jensen_shannon(0.1)}, train=train, eval=test)
+    assert measured(facts, "skew").keys() == {("eval", column) for column in ("fare", "month", "carrier")}
+    (note,) = facts["notes"]
+    assert "'id' in split 'eval' was left out of \"*\": 1,000 different values in 1,000. Name the column" in note
+    limits = {"*": jensen_shannon(0.1), "id": jensen_shannon(0.1)}
+    facts = validate(tmp_path / "named", skew=limits, train=train, eval=test)
+    assert measured(facts, "skew")["eval", "id"] == pytest.approx(1.0)
+    assert ("eval", "id") in found(facts)
+    assert facts["notes"] == []
+
+
+def test_drift_and_skew_of_a_column_are_told_together_with_its_other_anomalies(tmp_path: Path) -> None:
+    against = keep_statistics(tmp_path / "earlier", train=rows(0), eval=rows(1))
+    later = rows(2, fare=5.0).to_pandas()
+    later.loc[:9, "fare"] = np.nan
+    splits = {"train": rows(3), "eval": pa.Table.from_pandas(later)}
+    limits = {"fare": jensen_shannon(0.1)}
+    facts = validate(tmp_path / "now", schema_for(rows(0)), limits, limits, against, **splits)
+    reasons = [entry["anomaly"] for entry in facts["anomalies"] if entry["column"] == "fare"]
+    assert len(reasons) == 3
+    stored = anomalies_pb2.Anomalies.FromString(
+        (tmp_path / "now" / "validate" / "Split-eval" / "SchemaDiff.pb").read_bytes()
+    )
+    assert len(stored.anomaly_info["fare"].reason) == 3
+    assert stored.anomaly_info["fare"].short_description == "Multiple errors"

@@ -12,7 +12,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_specs
 
 from fluent_pipe.errors import EvaluationError
-from fluent_pipe.evaluation import metrics
+from fluent_pipe.steps import metrics
 
 
 @pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda m: m.class_name)
@@ -85,7 +85,7 @@ def test_a_weighted_count_needs_weights() -> None:
 
 def test_names_and_reasons_load_nothing_heavy() -> None:
     code = (
-        "import sys, fluent_pipe.evaluation.metrics, fluent_pipe.evaluation.reasons\n"
+        "import sys, fluent_pipe.steps.metrics, fluent_pipe.evaluation.reasons\n"
         "assert not {'tensorflow', 'apache_beam', 'pyarrow', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
