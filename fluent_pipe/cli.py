@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from fluent_pipe.run import Run
     from fluent_pipe.store.metadata import MetadataStore
 
-EXIT_CODES = """\
-Exit codes: 0 done; 1 the run failed; 2 the command line or the file is not valid; 3 not pushed, since the model was
-not blessed; 130 stopped by Ctrl-C."""
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the run failed; 2 the command line or the file is not valid; "
+    "3 not pushed, since the model was not blessed; 130 stopped by Ctrl-C."
+)
 
 app = typer.Typer(
     help="Run fluent_pipe pipelines and look at their runs.",

@@ -8,6 +8,7 @@ the last published step.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import time
 from collections.abc import Collection, Mapping
@@ -16,13 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import Artifact, ModelBlessing, PushedModel
-from fluent_pipe.errors import FluentPipeError, StepFailed
+from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, PushedModel
+from fluent_pipe.errors import FluentPipeError, StepFailed, StoreError
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan, resolve_earlier
 from fluent_pipe.runners.base import JobResult, Runner
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.store.content import FileHashes, of_folder
-from fluent_pipe.store.files import Staging, clean_abandoned, new_execution_name, publish, sweep_unrecorded, writing
+from fluent_pipe.store.files import (
+    Staging,
+    clean_abandoned,
+    disk_is_full,
+    new_execution_name,
+    publish,
+    sweep_unrecorded,
+    writing,
+)
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 
 if TYPE_CHECKING:
@@ -112,6 +121,7 @@ class Execution:
             if not plan.jobs:
                 return "not pushed" if any(_push_refused(e) for e in self.done.values()) else "succeeded"
             job = [s for s in self.steps if s.id in plan.jobs[0]]
+            self._foresee()
             self._run_job(job, hashes)
 
     @property
@@ -126,6 +136,19 @@ class Execution:
             self.done[step.id] = stored
             self.observer.changed(step.id, "cached", note=stored.artifacts[0].summary())
             self._judge(step, stored)
+
+    def _foresee(self) -> None:
+        """End the run now where a later step cannot go well, before the work that lies between."""
+        for step in self.steps:
+            if step.id in self.done:
+                continue
+            inputs = {f: artifact(self.done, r) for f, r in step.inputs().items() if r.step in self.done}
+            error = step.foreseen({f: a.facts() for f, a in inputs.items() if a.facts_file})
+            if error is not None:
+                error.step = step.id
+                self.observer.changed(step.id, "failed")
+                self._record_failed(step, 0.0, error)
+                raise error
 
     def _judge(self, step: Step, stored: StoredExecution) -> None:
         refusal = step.refused(stored.artifacts[0].facts())
@@ -150,6 +173,7 @@ class Execution:
                 failed = error.step if error.step in [s.id for s in job] else job[0].id
                 for step in job:
                     self.observer.changed(step.id, "failed" if step.id == failed else "waiting")
+                staging.discard()  # first, since the record needs room
                 self._record_failed(next(s for s in job if s.id == failed), time.monotonic() - begun, error)
                 raise
             shares = _shares(job, seconds, time.monotonic() - begun)
@@ -159,14 +183,17 @@ class Execution:
             self._judge(step, self.done[step.id])
 
     def _record_failed(self, step: Step, seconds: float, error: FluentPipeError) -> None:
-        self.store.record_failed(
-            pipeline=self.name,
-            run=self.run_id,
-            step_id=step.id,
-            step_type=step.call,
-            seconds=seconds,
-            reason=str(error),
-        )
+        try:
+            self.store.record_failed(
+                pipeline=self.name,
+                run=self.run_id,
+                step_id=step.id,
+                step_type=step.call,
+                seconds=seconds,
+                reason=str(error),
+            )
+        except StoreError:
+            log.exception("The failure could not be recorded")  # it is the error to tell, not this one
 
     def _publish(
         self, step: Step, staged: Path, seconds: float, earlier: Mapping[str, Artifact | None], hashes: FileHashes
@@ -290,11 +317,22 @@ class Job:
             return known
         if isinstance(error, FluentPipeError):
             return error
+        meant = [c.explain(error) for c in components.values()]
+        known = disk_is_full(str(error), where=str(self._staging.path)) or next((m for m in meant if m), None)
+        if known is not None:
+            known.step = known.step or self._step_of(error)
+            return known
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
         said = lines[-1].strip() if lines else ""
         return StepFailed(
-            f"{type(error).__name__}: {said}", fix="The log has the full traceback.", step=self._steps[0].id
+            f"{type(error).__name__}: {said}", fix="The log has the full traceback.", step=self._step_of(error)
         )
+
+    def _step_of(self, error: Exception) -> str:
+        """The step whose transform failed, as Beam's text names it; else the job's first."""
+        named = re.search(r"while running '([^/'\[]+)", str(error))
+        ids = [s.id for s in self._steps]
+        return named[1] if named and named[1] in ids else ids[0]
 
 
 class _Late(Mapping[str, Any]):
@@ -327,10 +365,11 @@ def _remove_hidden(folder: Path) -> None:
 
 def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int | float]:
     """What later look-ups ask for."""
-    if ModelBlessing not in step.produces:
-        return {}
-    facts = ModelBlessing(path, fingerprint, step.id).facts()
-    return {"blessed": int(facts["blessed"])}
+    if ModelBlessing in step.produces:
+        return {"approved": int(ModelBlessing(path, fingerprint, step.id).facts()["blessed"])}
+    if Anomalies in step.produces:
+        return {"approved": int(step.refused(Anomalies(path, fingerprint, step.id).facts()) is None)}
+    return {}
 
 
 def _push_refused(stored: StoredExecution) -> bool:

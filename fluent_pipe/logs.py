@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -26,7 +26,7 @@ def logged(path: Path) -> Iterator[TextIO]:
     before = sys.stderr
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    with path.open("a", encoding="utf-8", buffering=1) as file, os.fdopen(os.dup(kept), "w", buffering=1) as terminal:
+    with _log(path) as file, os.fdopen(os.dup(kept), "w", buffering=1) as terminal:
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         try:
@@ -42,3 +42,13 @@ def logged(path: Path) -> Iterator[TextIO]:
             sys.stderr = before
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextmanager
+def _log(path: Path) -> Iterator[TextIO]:
+    file = path.open("a", encoding="utf-8", buffering=1)
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # a full disk takes no last lines; that it is full is said elsewhere
+            file.close()

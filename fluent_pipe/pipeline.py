@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.artifacts import (
-    Artifact,
+    Anomalies,
     Examples,
     Model,
     ModelBlessing,
@@ -18,14 +17,15 @@ from fluent_pipe.artifacts import (
     Statistics,
     TransformGraph,
 )
+from fluent_pipe.chain import Chain
 from fluent_pipe.errors import ArgumentError, OrderError
 from fluent_pipe.steps import checks
-from fluent_pipe.steps.base import A, Earlier, Ref, Step, pairs
+from fluent_pipe.steps.base import Earlier, Ref, pairs
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import Distance, Limit, slice_columns
 from fluent_pipe.steps.model import Evaluate, Preprocess, PushTo, Train
-from fluent_pipe.steps.sources import NULL_VALUES, FromCsv, FromMemory, FromParquet, InMemory, Source
+from fluent_pipe.steps.sources import NULL_VALUES, FromCsv, FromMemory, FromParquet, InMemory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,8 @@ Patterns = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 DEFAULT_SPLITS: Mapping[str, float] = {"train": 8, "eval": 2}
 
 
-@dataclass(frozen=True)
-class Pipeline:
+@dataclass(frozen=True, repr=False)
+class Pipeline(Chain):
     """A named chain of steps. Immutable: each call returns a new one, so prefixes can be shared and branched.
 
     Parameters
@@ -64,20 +64,6 @@ class Pipeline:
     fluent_pipe.errors.OrderError: preprocess() needs a schema. This pipeline so far: from_csv, generate_statistics. \
 Call infer_schema() first.
     """
-
-    name: str
-    root: Path = field(default=Path(), kw_only=True)
-    metadata: str | None = field(default=None, kw_only=True)
-    steps: tuple[Step, ...] = field(default=(), kw_only=True)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            raise ArgumentError(
-                f"Pipeline name {self.name!r} is not valid.",
-                fix="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
-            )
-        root = self.root if self.root != Path() else Path(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe"))
-        object.__setattr__(self, "root", Path(root).absolute())
 
     # Sources
 
@@ -280,8 +266,8 @@ Call infer_schema() first.
         on_anomaly
             ``"fail"`` ends the run before anything is trained; ``"warn"`` says so and goes on.
         drift
-            Limits by column on the distance from the statistics of the last run on other data; one limit alone
-            holds for every column that it suits.
+            Limits by column on the distance from the statistics of the last run on other data that passed
+            validation; one limit alone holds for every column that it suits.
         skew
             Limits by column on the distance between the first split and each of the others.
         against
@@ -299,7 +285,7 @@ Call infer_schema() first.
                 skew=checks.distances(skew, "skew"),
                 against=None
                 if drift is None
-                else Earlier(Statistics, statistics)
+                else Earlier(Statistics, statistics, judged_by=Anomalies)
                 if against == "latest"
                 else str(against),
             )
@@ -392,7 +378,7 @@ Call infer_schema() first.
         metrics: Sequence[str] = (),
         slices: Slices = (),
         require: Mapping[str, Limit | Sequence[Limit]] | None = None,
-        baseline: str | os.PathLike[str] = "latest_blessed",
+        baseline: str | os.PathLike[str] | None = "latest_blessed",
     ) -> Pipeline:
         """Evaluate with TFMA, overall and by slice, and bless the model if every requirement holds.
 
@@ -405,10 +391,9 @@ Call infer_schema() first.
         require
             Limits by metric: ``{"auc": fp.at_least(0.65)}``, or a list of limits. Default: nothing is required.
         baseline
-            ``"latest_blessed"``, or the folder of a Model artifact to compare with.
+            ``"latest_blessed"``, the folder of a Model artifact to compare with, or None for no comparison.
         """
         model = self._ref(Model, "evaluate")
-        latest = Earlier(Model, model, blessed=True)
         return self._then(
             Evaluate(
                 id=self._id("evaluate"),
@@ -416,10 +401,10 @@ Call infer_schema() first.
                 graph=self._ref(TransformGraph, "evaluate"),
                 examples=self._ref(Examples, "evaluate"),
                 schema=self._ref(Schema, "evaluate"),
-                metrics=checks.names(metrics, "metrics"),
+                metrics=checks.metric_names(metrics, "metrics"),
                 slices=slice_columns(tuple(slices)),  # type: ignore[arg-type]
                 require=checks.requirements(require),
-                baseline=latest if baseline == "latest_blessed" else checks.folder(baseline, "baseline"),
+                baseline=self._baseline(baseline, model),
                 split=checks.evaluation_split(self._splits),
             )
         )
@@ -515,26 +500,12 @@ Call infer_schema() first.
 
     # How it draws itself
 
-    def __repr__(self) -> str:
-        return f"Pipeline({self.name!r}): " + (" -> ".join(s.id for s in self.steps) or "no steps yet")
-
     def _repr_html_(self) -> str:
         from fluent_pipe.display.plan import pipeline_html
 
         return pipeline_html(self)
 
     # How a call becomes a step
-
-    def _then(self, step: Step) -> Pipeline:
-        return replace(self, steps=(*self.steps, step))
-
-    def _source(self, step: Source) -> Pipeline:
-        if self.steps:
-            raise OrderError(
-                f"{step.id}() must be the first step. This pipeline so far: {self._so_far}.",
-                fix="Begin another Pipeline for another source.",
-            )
-        return self._then(step)
 
     def _memory(
         self,
@@ -558,38 +529,8 @@ Call infer_schema() first.
             )
         )
 
-    def _id(self, call: str) -> str:
-        repeats = sum(
-            s.id == call or (s.id.startswith(f"{call}_") and s.id[len(call) + 1 :].isdigit()) for s in self.steps
-        )
-        return call if not repeats else f"{call}_{repeats + 1}"
-
-    def _newest(self, wanted: type[A]) -> Ref[A] | None:
-        made = [s for s in self.steps if wanted in s.produces]
-        return Ref(made[-1].id, wanted) if made else None
-
-    def _ref(self, wanted: type[A], call: str) -> Ref[A]:
-        found = self._newest(wanted)
-        if found is None:
-            what, maker = _MAKERS[wanted]
-            raise OrderError(
-                f"{call}() needs {what}. This pipeline so far: {self._so_far}.", fix=f"Call {maker} first."
-            )
-        return found
-
-    @property
-    def _so_far(self) -> str:
-        return ", ".join(s.id for s in self.steps) or "nothing"
-
-    @property
-    def _splits(self) -> tuple[str, ...]:
-        return next((s.split_names for s in self.steps if isinstance(s, Source)), ())
-
-
-_MAKERS: Mapping[type[Artifact], tuple[str, str]] = {
-    Examples: ("examples", "from_csv() or another source"),
-    Statistics: ("statistics", "generate_statistics()"),
-    Schema: ("a schema", "infer_schema()"),
-    TransformGraph: ("transformed examples", "preprocess()"),
-    Model: ("a model", "train()"),
-}
+    @staticmethod
+    def _baseline(asked: str | os.PathLike[str] | None, model: Ref[Model]) -> Earlier[Model] | str | None:
+        if asked == "latest_blessed":
+            return Earlier(Model, model, judged_by=ModelBlessing)
+        return None if asked is None else checks.folder(asked, "baseline")

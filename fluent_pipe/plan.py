@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.artifacts import Artifact
+from fluent_pipe.errors import FluentPipeError
 from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.steps.paths import matches
 from fluent_pipe.steps.sources import InMemory
 
 if TYPE_CHECKING:
@@ -117,7 +118,11 @@ def make_plan(
     known: dict[str, StoredExecution] = dict(done or {})
     planned: list[PlannedStep] = []
     for step in steps:
-        p = _plan_step(name, step, known, store, hashes, refresh)
+        try:
+            p = _plan_step(name, step, known, store, hashes, refresh)
+        except FluentPipeError as error:
+            error.step = error.step or step.id
+            raise
         if p.stored is not None:
             known[step.id] = p.stored
         planned.append(p)
@@ -175,8 +180,8 @@ def resolve_earlier(
 
 
 def _latest(name: str, wanted: Earlier[Any], own: list[str], store: MetadataStore) -> Artifact | None:
-    if wanted.blessed:
-        return store.latest_blessed(name, wanted.type, excluding=own)
+    if wanted.judged_by is not None:
+        return store.latest_approved(name, wanted.type, by=wanted.judged_by, excluding=own)
     return store.latest(name, wanted.type, excluding=own)
 
 
@@ -193,10 +198,7 @@ def cache_key(
     from fluent_pipe.store.content import of_file
     from fluent_pipe.store.fingerprint import of_value
 
-    files = [
-        sorted(of_file(Path(f), hashes) for f in glob.glob(p, recursive=True) if Path(f).is_file())
-        for p in step.source_files()
-    ]
+    files = [sorted(of_file(Path(f), hashes) for f in matches(p)) for p in step.source_files()]
     return of_value(
         {
             "step": step.call,

@@ -20,6 +20,7 @@ from fluent_pipe.artifacts import (
 )
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps.base import A
+from fluent_pipe.steps.metrics import lower_is_better
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,7 +270,7 @@ class EvaluationResult(Tabular[Evaluation]):
         return [{"slice": slice_name(s["slice"]), **s["metrics"]} for s in self.artifact.facts()["slices"]]
 
     def worst(self, count: int = 10, *, metric: str | None = None, at_least: int = 100) -> list[dict[str, Any]]:
-        """The slices with the lowest value of a metric.
+        """The slices where a metric is worst: lowest, or highest for an error.
 
         Parameters
         ----------
@@ -284,9 +285,8 @@ class EvaluationResult(Tabular[Evaluation]):
         name = metric or facts["primary_metric"]
         if name not in (there := facts["slices"][0]["metrics"]):
             raise ArgumentError(f"Metric {name!r} was not evaluated.", got=name, valid=there)
-        lower_is_better = facts.get("lower_is_better", {}).get(name, False)
         large = [r for r in self.rows()[1:] if r["example_count"] >= at_least and r.get(name) is not None]
-        ordered = sorted(large, key=lambda r: r[name], reverse=lower_is_better)[:count]
+        ordered = sorted(large, key=lambda r: r[name], reverse=lower_is_better(name))[:count]
         return [{"slice": r["slice"], "example_count": r["example_count"], name: r[name]} for r in ordered]
 
     def __repr__(self) -> str:

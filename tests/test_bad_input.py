@@ -83,7 +83,8 @@ def text(path: Path, content: str) -> Path:
 
 def test_no_file_matches(empty, tmp_path):
     text(tmp_path / "trips.csv", "a,b\n1,2\n")
-    refused(empty.from_csv(tmp_path / "trip-*.csv"), InputError, "from_csv", "No file matches", "trip-*.csv", "trips.csv")
+    pipeline = empty.from_csv(tmp_path / "trip-*.csv")
+    refused(pipeline, InputError, "from_csv", "No file matches", "trip-*.csv", "trips.csv")
 
 
 def test_an_empty_file(empty, tmp_path):
@@ -134,13 +135,18 @@ def test_a_data_set_of_one_row(empty):
         (pa.table([pa.array([1]), pa.array([1])], names=["a", "a"]), ["'a' is there 2 times"]),
         (pa.table({"": [1]}), ["has no name"]),
         (pd.DataFrame({"a": []}), ["no row"]),
-        (pd.DataFrame({"a": [1, "b"]}), ["'a'", "int, str"]),
     ],
-    ids=["nested", "struct", "twice", "nameless", "no rows", "mixed"],
+    ids=["nested", "struct", "twice", "nameless", "no rows"],
 )
 def test_rows_in_memory_that_cannot_be_read(empty, rows, words):
     call = "from_pandas" if isinstance(rows, pd.DataFrame) else "from_arrow"
     refused(getattr(empty, call)(rows), InputError, call, *words)
+
+
+def test_a_column_of_numbers_and_texts(empty):
+    with pytest.raises(InputError, match="Column 'a' .* int, str") as caught:
+        empty.from_pandas(pd.DataFrame({"a": [1, "b"]})).run(progress=False)
+    assert caught.value.step == "from_pandas"
 
 
 def test_numbers_that_no_int64_holds(empty):
@@ -216,10 +222,10 @@ def test_a_preprocessing_fn_that_goes_wrong(chained, function, kind, words):
     refused(pipeline, kind, "preprocess", function.__name__, "test_bad_input.py", *words)
 
 
-def a_model(data):
+def a_model(data, activation="sigmoid"):
     inputs = data.inputs()
     numbers = [keras.ops.cast(i, "float32") for i in inputs.values()]
-    return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(keras.layers.Concatenate()(numbers)))
+    return keras.Model(inputs, keras.layers.Dense(1, activation=activation)(keras.layers.Concatenate()(numbers)))
 
 
 def builds_nothing(data, hp):
@@ -253,7 +259,7 @@ def test_a_build_model_that_goes_wrong(chained, build_model, words):
 
 
 def takes_giant_steps(data, hp):
-    model = a_model(data)
+    model = a_model(data, activation=None)
     model.compile(keras.optimizers.SGD(1e38), "mse")
     return model
 
@@ -330,7 +336,7 @@ def test_a_store_of_a_newer_version(chained):
     pipeline = chained("from_csv")
     before = published(pipeline)
     (pipeline.root / "layout.json").write_text(json.dumps({"layout": 999}))
-    with pytest.raises(StoreError, match="layout 999.*Upgrade"):
+    with pytest.raises(StoreError, match=r"layout 999.*Upgrade"):
         pipeline.run(progress=False)
     assert published(pipeline) == before
 
@@ -363,11 +369,14 @@ def test_a_disk_that_fills_up_while_a_step_is_published(chained, monkeypatch, tm
     pipeline = replace(chained("from_csv"), steps=()).from_csv(csv)
     before = published(pipeline)
 
-    def rename(self, target):
-        raise OSError(errno.ENOSPC, "No space left on device", str(target))
-
     real = Path.rename
-    monkeypatch.setattr(Path, "rename", lambda self, to: rename(self, to) if "from_csv" == Path(to).parent.name else real(self, to))
+
+    def rename(self, target):
+        if Path(target).parent.name == "from_csv":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
     with pytest.raises(StoreError, match="The disk is full"):
         pipeline.run(progress=False)
     monkeypatch.undo()
@@ -402,9 +411,9 @@ def test_a_real_disk_that_fills_up(small_disk, tmp_path):
 
 
 ODD_NAMES = (
-    "größe", "都市", "a b", "a.b", "a_b", "a/b", "/c", "it's", 'say "x"', "a:b", "a,b", "a\\b", "_x", "9x", "a-b", "a[0]",
-    "a%b", "../up", " pad ", "0", "label", "features", "examples", "predictions", "inputs", "weight", "self", "training",
-    "prediction", "table", "add", "where", "serving_default",
+    "größe", "都市", "a b", "a.b", "a_b", "a/b", "/c", "it's", 'say "x"', "a:b", "a,b", "a\\b", "_x", "a-b",
+    "a[0]", "9x", "a%b", "../up", " pad ", "0", "label", "features", "examples", "predictions", "inputs", "weight",
+    "self", "training", "prediction", "table", "add", "where", "serving_default",
 )  # fmt: skip
 
 
@@ -421,17 +430,16 @@ def chain(pipeline: fp.Pipeline, serving: Path, *, label: str = "tipped", slices
     )
 
 
+@pytest.mark.slow
 def test_odd_names_of_columns(empty, tmp_path):
     random = np.random.default_rng(0)
     columns = {}
     for place, name in enumerate(ODD_NAMES):
         columns[name] = random.choice(["u", "v"], 300) if place % 2 else random.normal(size=300)
-        columns[f"{name}2"] = random.normal(size=300) if place % 2 else random.choice(["u", "v"], 300)
     rows = pa.table({**columns, "tipped": (random.random(300) > 0.5).astype(int)})
-    slices = [n for n in rows.column_names if rows.schema.field(n).type == pa.string()]
+    slices = ["都市", "a/b", 'say "x"', "9x"]
     run = chain(empty.from_arrow(rows), tmp_path / "serving", slices=slices)
-    assert {s for r in run.evaluation.rows() for s in r["slice"]} >= set(slices) if "slice" in run.evaluation.rows()[0] else True
-
+    assert {"都市=u", "a/b=v"} <= {r["slice"] for r in run.evaluation.rows()}
     folder = run.pushed.destination
     batch = rows.slice(0, 20).combine_chunks().to_batches()[0]
     from_columns = ServedModel(folder).predict(batch)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
 from fluent_pipe.errors import InputError
+from fluent_pipe.steps.paths import matches
 
 UNDECODABLE = b"\xff"
 """Stands in UTF-8 text for bytes that the file's own encoding does not know; never valid UTF-8 itself."""
@@ -82,15 +83,10 @@ def list_pieces(patterns: Sequence[tuple[str, Sequence[str]]]) -> list[Piece]:
 
 
 def _matches(pattern: str) -> list[str]:
-    path = Path(pattern).expanduser()
-    if path.is_dir():
-        found = [str(p) for p in path.iterdir() if p.is_file() and not p.name.startswith((".", "_"))]
-    elif path.exists():
-        found = [str(path)]
-    else:
-        found = [f for f in glob.glob(str(path), recursive=True) if Path(f).is_file()]
+    found = matches(pattern)
     if found:
         return found
+    path = Path(pattern).expanduser()
     folder = path if path.is_dir() else next((p for p in path.parents if not glob.has_magic(str(p))), Path())
     if not folder.is_dir():
         raise InputError(f"No file matches {pattern!r}: the folder {str(folder)!r} does not exist.")

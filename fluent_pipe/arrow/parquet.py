@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -68,5 +69,11 @@ class BatchWriter:
             self._writer = pq.ParquetWriter(
                 self.path, self._waiting[0].schema, version="2.6", compression="zstd", compression_level=1
             )
-        self._writer.write_table(pa.Table.from_batches(self._waiting))
+        try:
+            self._writer.write_table(pa.Table.from_batches(self._waiting))
+        except BaseException:
+            # The error would keep the file open, and a full disk full although the file is removed.
+            with suppress(OSError):
+                self._writer.file_handle.close()
+            raise
         self._waiting, self._waiting_rows = [], 0

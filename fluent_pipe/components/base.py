@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 
 from fluent_pipe.errors import FluentPipeError, StepFailed
+from fluent_pipe.store.files import disk_is_full
 
 FAILURE_FILE = ".failure.pickle"
 
@@ -62,16 +63,24 @@ class Context:
             frame = traceback.extract_tb(error.__traceback__)[-1:]
             where = f"{frame[0].filename}:{frame[0].lineno}" if frame else None
             text = f"{type(error).__name__}: {error}"
+            full = disk_is_full(text, where=str(self.folder))
             disk = isinstance(error, OSError) and error.filename
-            error = StepFailed(text, where=str(error.filename) if disk and isinstance(error, OSError) else where)
+            error = full or StepFailed(text, where=str(error.filename) if disk and isinstance(error, OSError) else where)
         error.step = error.step or self.step
-        self.folder.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(pickle.dumps(error))
+        with suppress(OSError):  # on a full disk the driver has the text of the error alone
+            self.folder.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(pickle.dumps(error))
 
     def kept_failure(self) -> FluentPipeError | None:
         """The error that a worker left, if any."""
         kept = self.folder / FAILURE_FILE
-        return pickle.loads(kept.read_bytes()) if kept.exists() else None
+        if not kept.exists() or not (content := kept.read_bytes()):
+            return None
+        try:
+            error: FluentPipeError = pickle.loads(content)
+        except (EOFError, pickle.UnpicklingError):  # cut short by a full disk
+            return None
+        return error
 
 
 class Component(beam.PTransform):  # type: ignore[misc]
@@ -91,6 +100,10 @@ class Component(beam.PTransform):  # type: ignore[misc]
     def try_again(self) -> bool:
         """Whether a job that failed is worth another try; the component has then changed what it will build."""
         return False
+
+    def explain(self, error: Exception) -> FluentPipeError | None:
+        """What a failure of the job means, where a library of this component raised it on a worker; else None."""
+        return None
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """Add this component's transforms to ``pipeline``; what flows on to steps of the same job is returned."""

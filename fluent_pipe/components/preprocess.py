@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from fluent_pipe.components.column_facts import ColumnFacts, column_facts
 from fluent_pipe.components.default_features import DefaultFeatures, default_features, limits
 from fluent_pipe.components.inputs import ExamplesInput, SchemaInput, load_schema
 from fluent_pipe.components.label_analysis import MOST_VALUES, Label, LabelSummary, Roles, label_facts
-from fluent_pipe.components.preprocessing_function import PreprocessingFunction
+from fluent_pipe.components.preprocessing_function import PreprocessingFunction, graph_failure
 from fluent_pipe.components.transform_input import ToTransformInput, adapter_config, used_schema
 from fluent_pipe.components.transform_output import (
     FlattenRows,
@@ -93,6 +94,20 @@ class Preprocess(Component):
                 f"TensorFlow Transform cannot use what the function returns. {type(error).__name__}: {error}",
                 where=self._function.where,
             ) from error
+
+    def explain(self, error: Exception) -> FluentPipeError | None:
+        """An operation of the transform graph that failed on some rows."""
+        message = graph_failure(str(error))
+        if message is None or self._function is None:
+            return None
+        split = re.search(r"Transform\[(\w+)\]", str(error))
+        rows = f"rows of split {split[1]!r}" if split else "some rows"
+        return UserCodeError(
+            f"TensorFlow cannot compute the features of {rows}: {message}.",
+            where=self._function.where,
+            fix="Make the function take every value that the data holds.",
+            step=self.context.step,
+        )
 
     def _look(self, schema: schema_pb2.Schema) -> Mapping[str, ColumnFacts]:
         files = self._examples.value.files(self._step.split_names[0])

@@ -135,6 +135,23 @@ class PreprocessingFunction:
                 )
 
 
+def graph_failure(text: str) -> str | None:
+    """TensorFlow's own sentence, and the operation, in the text of an error that a TFT job raised on a worker.
+
+    Returns
+    -------
+    str or None
+        None if the text is of another failure.
+    """
+    if "while trying to apply the transformation" not in text:
+        return None
+    told = text.partition('apply the transformation: "')[2].partition("Batch instances:")[0]
+    said, marker, operation = told.partition("[[{{node ")
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["no reason was given"]
+    name = operation.partition("}}")[0].rpartition("/")[2]
+    return lines[-1].rstrip(' ".,')[:_MOST_MESSAGE] + (f" (operation {name})" if marker else "")
+
+
 def _storable(value: Any) -> Any:
     """TFT stores int64, float32 and text; other numbers are converted, which TFT alone would refuse."""
     if value.dtype in (tf.int64, tf.float32, tf.string):

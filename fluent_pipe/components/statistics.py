@@ -114,8 +114,8 @@ def on_common_cells(first: Feature, second: Feature) -> tuple[Feature, Feature]:
     other as their bounds allow: what is measured is the difference that the statistics prove. Zeros, NaN and the two
     infinities have a cell each.
 
-    Only the binning is ours. The copies' cells are numbered (a bucket from 0 to 1, from 1 to 2, and so on), which leaves
-    TFDV's formula and thresholds nothing to align; they are for its comparators alone.
+    Only the binning is ours; formula and thresholds stay TFDV's. The copies' cells are numbered (a bucket from 0 to 1,
+    from 1 to 2, and so on), so that it has nothing to align. They are for its comparators alone.
 
     Parameters
     ----------
@@ -126,67 +126,117 @@ def on_common_cells(first: Feature, second: Feature) -> tuple[Feature, Feature]:
     for copy, original in zip(copies, (first, second), strict=True):
         copy.CopyFrom(original)
     whole = first.type == second.type == Feature.INT
-    _replace_histograms([(c.num_stats, c.num_stats.num_zeros) for c in copies], whole)
+    _replace_histograms([(c.num_stats, c.num_stats.num_zeros) for c in copies], whole=whole)
     if all(copy.num_stats.HasField("weighted_numeric_stats") for copy in copies):
         # TFDV does not weigh the zeros it counts.
-        _replace_histograms([(copy.num_stats.weighted_numeric_stats, 0) for copy in copies], whole)
+        _replace_histograms([(copy.num_stats.weighted_numeric_stats, 0) for copy in copies], whole=whole)
     return copies
 
 
-def _replace_histograms(sides: Sequence[tuple[Any, float]], whole: bool) -> None:
-    one, other = (_Cumulated.of(stats.histograms, zeros, whole) for stats, zeros in sides)
-    for (stats, _), shares in zip(sides, _in_cells(one, other), strict=True):
+def _replace_histograms(sides: Sequence[tuple[Any, float]], *, whole: bool) -> None:
+    cells = _in_cells(*(_Cumulated.of(stats.histograms, zeros, whole=whole) for stats, zeros in sides))
+    for (stats, _), shares in zip(sides, cells, strict=True):
         del stats.histograms[:]
-        if shares.sum() > 0:
-            cells = stats.histograms.add(type=statistics_pb2.Histogram.STANDARD)
+        if shares.any():
+            histogram = stats.histograms.add(type=statistics_pb2.Histogram.STANDARD)
             for number, share in enumerate(shares):
-                cells.buckets.add(low_value=number, high_value=number + 1, sample_count=share)
+                histogram.buckets.add(low_value=number, high_value=number + 1, sample_count=share)
 
 
 @dataclass(frozen=True)
 class _Cumulated:
-    """What histograms prove of the share of values up to a point; zeros are left out of it.
+    """What histograms prove of the share of values up to a point; zeros are left out of it."""
 
-    ``reached`` has, by rising point, a share that is reached there, ``limit`` one that is not exceeded there.
-    """
-
-    reached: tuple[Shares, Shares]
-    limit: tuple[Shares, Shares]
+    reached: tuple[Shares, Shares]  # rising points, and a share that is reached there
+    limit: tuple[Shares, Shares]  # rising points, and a share that is not exceeded there
     apart: Shares  # shares of zero, NaN, -inf, +inf
     start: float
     end: float
 
     @classmethod
-    def of(cls, histograms: Sequence[statistics_pb2.Histogram], zeros: float, whole: bool) -> _Cumulated:
-        up_to: list[tuple[float, float]] = []
-        below: list[tuple[float, float]] = []
-        negative = total = 0.0
+    def of(cls, histograms: Sequence[statistics_pb2.Histogram], zeros: float, *, whole: bool) -> _Cumulated:
+        reached: list[tuple[float, float]] = []
+        limits: list[tuple[float, float]] = []
         for histogram in histograms:
-            points, before_points = _points(histogram, whole)
-            up_to += points
-            below += before_points
-            total = max(total, sum(bucket.sample_count for bucket in histogram.buckets))
-            if points or not up_to:  # a standard histogram has one meaningless bucket if all values are infinite
-                first = [b.sample_count for b in histogram.buckets if b.low_value == b.high_value == -np.inf]
-                negative = max(negative, sum(first)) if not negative else negative
-        end = max([count for _, count in up_to], default=negative)
-        nans = max((histogram.num_nan for histogram in histograms), default=0.0)
+            counts, below = _counts_up_to_points(histogram, whole=whole)
+            reached += counts.items()
+            limits += [*counts.items(), *below.items()]
+        total = max((sum(bucket.sample_count for bucket in h.buckets) for h in histograms), default=0.0)
+        nans = max((h.num_nan for h in histograms), default=0.0)
         every = (total + nans) or 1.0
-        zeros = min(zeros, end - negative)
-        reached, limit = (
-            _sorted([(point, count - zeros * (point >= 0)) for point, count in known], every) for known in (up_to, up_to + below)
+        negative = min((_negative_infinities(h) for h in histograms if h.buckets), default=0.0)
+        finite = max((count for _, count in reached), default=negative) - negative
+        zeros = min(zeros, finite)
+        start, end = negative / every, (negative + finite - zeros) / every
+        apart = np.array([zeros, nans, negative, total - negative - finite]) / every
+        (low_points, least), (high_points, greatest) = (
+            _without_zeros(known, zeros, every, (start, end)) for known in (reached, limits)
         )
-        start, end = negative / every, (end - zeros) / every
-        apart = np.array([zeros, nans, negative, total - end * every - zeros]) / every
-        return cls(
-            (reached[0], np.maximum.accumulate(np.clip(reached[1], start, end))),
-            (limit[0], np.minimum.accumulate(np.clip(limit[1], start, end)[::-1])[::-1]),
-            apart, start, end,
-        )  # fmt: skip
+        rising = np.minimum.accumulate(greatest[::-1])[::-1]
+        return cls((low_points, np.maximum.accumulate(least)), (high_points, rising), apart, start, end)
 
     def bounds(self, points: Shares) -> tuple[Shares, Shares]:
         """Least and greatest share of values up to each point; both rise with the points."""
         least = np.append(self.start, self.reached[1])[np.searchsorted(self.reached[0], points, side="right")]
         greatest = np.append(self.limit[1], self.end)[np.searchsorted(self.limit[0], points, side="left")]
-        # Histograms of the same column can differ by the little that their sketches are off.
+        # The two histograms of a column differ by the little that their sketch is off.
         return np.minimum(least, greatest), np.maximum(least, greatest)
+
+
+def _counts_up_to_points(
+    histogram: statistics_pb2.Histogram, *, whole: bool
+) -> tuple[dict[float, float], dict[float, float]]:
+    """Counts of values up to a point, and greatest counts below one.
+
+    TFDV's buckets hold their upper edge and not their lower one, but for the first. A bucket without width is a value
+    that repeats: below it lies at most what was counted before.
+    """
+    counts: dict[float, float] = {}
+    below: dict[float, float] = {}
+    total = 0.0
+    for bucket in histogram.buckets:
+        low, high = bucket.low_value, bucket.high_value
+        if np.isfinite(low) and (low == high or not counts):
+            below.setdefault(np.ceil(low) - 0.5 if whole else np.nextafter(low, -np.inf), total)
+        total += bucket.sample_count
+        if np.isfinite(high):
+            counts[np.floor(high) + 0.5 if whole else high] = total  # of buckets with the same upper edge, the last
+    return counts, below
+
+
+def _negative_infinities(histogram: statistics_pb2.Histogram) -> float:
+    buckets = histogram.buckets
+    # If all values are infinite, the standard histogram is one bucket from inf to -inf, which does not tell them apart.
+    if buckets[0].low_value > buckets[0].high_value:
+        return np.inf
+    return float(sum(bucket.sample_count for bucket in buckets if bucket.high_value == -np.inf))
+
+
+def _without_zeros(
+    known: list[tuple[float, float]], zeros: float, every: float, bounds: tuple[float, float]
+) -> tuple[Shares, Shares]:
+    points, counts = np.array(sorted(known), dtype=np.float64).reshape(-1, 2).T
+    return points, np.clip((counts - zeros * (points >= 0)) / every, *bounds)
+
+
+def _in_cells(one: _Cumulated, other: _Cumulated) -> tuple[Shares, Shares]:
+    """Shares of both sides in each common cell."""
+    points = np.unique(np.concatenate([one.limit[0], other.limit[0]]))
+    sides = one, other
+    if len(points):
+        # The points that are nearest to equal shares of both sides together, and known best.
+        bounds = np.array([side.bounds(points) for side in sides])
+        middle = bounds.mean(axis=(0, 1))
+        doubt = (bounds[:, 1] - bounds[:, 0]).max(axis=0)
+        wanted = np.linspace(middle[0], middle[-1], CELLS + 1)
+        points = points[np.unique(np.argmin(np.abs(wanted[:, None] - middle) + doubt, axis=1))]
+    (least_one, greatest_one), (least_other, greatest_other) = (side.bounds(points) for side in sides)
+    # Between the bounds of both where they overlap, else between the two: clipped, each side's nearest to the other's.
+    meeting = (np.maximum(least_one, least_other) + np.minimum(greatest_one, greatest_other)) / 2
+    shares = np.clip(meeting, least_one, greatest_one), np.clip(meeting, least_other, greatest_other)
+    first, second = (
+        np.append(np.diff(share, prepend=side.start, append=side.end), side.apart)
+        for share, side in zip(shares, sides, strict=True)
+    )
+    # Rounding must not leave a count below zero.
+    return np.maximum(first, 0.0), np.maximum(second, 0.0)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from fluent_pipe.errors import EvaluationError
-from fluent_pipe.evaluation import metrics
+from fluent_pipe.steps import metrics
 from fluent_pipe.steps.limits import ChangeLimit, Limit, SliceColumns, ValueLimit
 from fluent_pipe.steps.model import Evaluate
 
@@ -101,14 +100,7 @@ def plan(
     requirements = tuple(_requirements(step, task))
     chosen = metrics.chosen(step.metrics, tuple(r.metric for r in requirements), task=task, weighted=weight is not None)
     slices = {frozenset(s): tuple(s) for s in ((), *step.slices, *(r.columns for r in requirements))}
-    available = list(dict.fromkeys(columns))
-    for column in (c for s in slices.values() for c in s):
-        if column not in available:
-            raise EvaluationError(
-                f"Slice column {column!r} is neither a column of the input nor a transformed feature.",
-                got=column,
-                valid=available,
-            )
+    metrics.check_columns(slices.values(), columns)
     return Plan(task, label, weight, chosen, tuple(slices.values()), requirements, baseline, class_count)
 
 

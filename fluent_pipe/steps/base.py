@@ -13,6 +13,7 @@ from fluent_pipe.errors import FluentPipeError
 A = TypeVar("A", bound=Artifact)
 
 Pairs = tuple[tuple[str, Any], ...]
+ArtifactType = type[Artifact]
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,21 @@ class Earlier(Generic[A]):
 
     The newest artifact of the type is taken whose content is not that of ``other_than``, so that running an
     unchanged pipeline again compares with the same artifact and stays a cache hit. There may be none.
+
+    Parameters
+    ----------
+    type
+        Type of the artifact.
+    other_than
+        The present run's own.
+    judged_by
+        Type of the verdict on it; only what was approved counts: a blessed model, statistics that passed validation.
+        None: anything published counts.
     """
 
     type: type[A]
     other_than: Ref[A]
-    blessed: bool = False
+    judged_by: ArtifactType | None = None
 
 
 def streams(**more: Any) -> Any:
@@ -91,6 +102,16 @@ class Step:
     def source_files(self) -> tuple[str, ...]:
         """Patterns or paths of files outside the store whose content belongs to the cache key."""
         return ()
+
+    def foreseen(self, facts: Mapping[str, Mapping[str, Any]]) -> FluentPipeError | None:
+        """The error that this step is known to end in, so that nothing is run before it in vain.
+
+        Parameters
+        ----------
+        facts
+            Of those inputs that are published already, by field name.
+        """
+        return None
 
     def refused(self, facts: Mapping[str, Any]) -> FluentPipeError | None:
         """The error that ends the run for what was found, read from the facts that the step left."""

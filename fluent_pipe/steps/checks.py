@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fluent_pipe.errors import ArgumentError
+from fluent_pipe.steps import metrics
 from fluent_pipe.steps.base import Pairs
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import ChangeLimit, Distance, ValueLimit
@@ -133,6 +134,13 @@ def names(values: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(values)
 
 
+def metric_names(values: Sequence[str], name: str) -> tuple[str, ...]:
+    """A list of names of metrics; which kinds of label they fit is seen later."""
+    for value in names(values, name):
+        metrics.check_known(value)
+    return tuple(values)
+
+
 def distances(given: Mapping[str, Distance] | Distance | None, name: str) -> Pairs:
     """Distance limits by column; one alone is for every column, under ``"*"``."""
     if given is None:
@@ -151,6 +159,7 @@ def requirements(given: Mapping[str, Any] | None) -> Pairs:
     """Limits by metric."""
     asked = {m: tuple(v) if isinstance(v, (list, tuple)) else (v,) for m, v in (given or {}).items()}
     for metric, limits in asked.items():
+        metrics.check_known(metric)
         for limit in limits:
             if not isinstance(limit, (ValueLimit, ChangeLimit)):
                 raise ArgumentError(

@@ -7,10 +7,11 @@ query key), pictures or other tasks (translation, object detection) are left out
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fluent_pipe.errors import EvaluationError
+from fluent_pipe.errors import ArgumentError, EvaluationError
 
 Task = Literal["binary", "multiclass", "regression"]
 TASKS: tuple[str, ...] = get_args(Task)
@@ -166,6 +167,23 @@ def resolve(name: str, *, task: str) -> Metric:
     return metric
 
 
+def check_known(name: str) -> None:
+    """Check a name before the kind of label is known.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such metric.
+    """
+    plain = _plain(str(name))
+    if plain in _BY_TASK or plain in _BY_PLAIN_NAME:
+        return
+    try:
+        resolve(str(name), task="")
+    except EvaluationError as error:
+        raise ArgumentError(error.fact, got=error.got, valid=_nearest_first(plain, known())) from None
+
+
 def _nearest_first(plain: str, names: list[str]) -> list[str]:
     near = {_plain(n): n for n in names}
     first = [near[p] for p in difflib.get_close_matches(plain, near, n=5, cutoff=0.5)]
@@ -206,3 +224,51 @@ def primary(metrics: tuple[Metric, ...], *, task: str) -> str:
     names = [m.name for m in metrics if m.name not in COUNTS]
     default = _DEFAULTS[task][0]
     return default if default in names or not names else names[0]
+
+
+def check_columns(slices: Iterable[Iterable[str]], available: Iterable[str]) -> None:
+    """Check that all columns to slice by exist.
+
+    Parameters
+    ----------
+    available
+        Columns of the input, then transformed features.
+
+    Raises
+    ------
+    EvaluationError
+        If one does not.
+    """
+    there = list(dict.fromkeys(available))
+    for column in (c for columns in slices for c in columns):
+        if column not in there:
+            raise EvaluationError(
+                f"Slice column {column!r} is neither a column of the input nor a transformed feature.",
+                got=column,
+                valid=there,
+            )
+
+
+_ERRORS = (
+    "loss",
+    "error",
+    "crossentropy",
+    "hinge",
+    "false_",
+    "miss_rate",
+    "fall_out",
+    "negative_likelihood",
+    "poisson",
+)
+_ERROR_NAMES = frozenset({"fn", "fp", "fnr", "fpr"})
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether a metric, by its key in TFMA's results, is one that a better model has less of.
+
+    Examples
+    --------
+    >>> lower_is_better("root_mean_squared_error"), lower_is_better("auc")
+    (True, False)
+    """
+    return name in _ERROR_NAMES or any(part in name for part in _ERRORS)

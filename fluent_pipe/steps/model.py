@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fluent_pipe.artifacts import Evaluation, Examples, Model, ModelBlessing, PushedModel, Schema, TransformGraph
+from fluent_pipe.errors import EvaluationError, FluentPipeError
 from fluent_pipe.steps.base import Earlier, Pairs, Ref, Step, needs
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import SliceColumns
+from fluent_pipe.steps.metrics import check_columns, resolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,19 @@ class Evaluate(Step):
     require: Pairs = ()
     baseline: Earlier[Model] | str | None = None
     split: str
+
+    def foreseen(self, facts: Mapping[str, Mapping[str, Any]]) -> FluentPipeError | None:
+        if "graph" not in facts or "examples" not in facts:
+            return None
+        graph = facts["graph"]
+        try:
+            check_columns(self.slices, (*facts["examples"]["columns"], *graph["features"]))
+            if graph.get("task") is not None:
+                for name in (*self.metrics, *(metric for metric, _ in self.require)):
+                    resolve(name, task=graph["task"])
+        except EvaluationError as error:
+            return error
+        return None
 
     call: ClassVar[str] = "evaluate"
     produces: ClassVar[tuple[type[Evaluation] | type[ModelBlessing], ...]] = (Evaluation, ModelBlessing)

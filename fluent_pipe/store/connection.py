@@ -302,7 +302,11 @@ def _explained(text: str, where: str, library: str) -> StoreError:
             where=where,
             fix="Restore it from a backup, or move it away: the next run then makes a new one and runs every step.",
         )
-    if "disk is full" in text or "readonly database" in text or "unable to open" in text or "disk I/O" in text:
+    if "disk is full" in text:
+        return StoreError(
+            "The disk is full.", where=where, fix="Make room, or choose another root. Published steps stay cached."
+        )
+    if "readonly database" in text or "unable to open" in text or "disk I/O" in text:
         return StoreError(
             f"The metadata store cannot be opened or written: {text.splitlines()[0][:200]}.",
             where=where,

@@ -49,8 +49,19 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fact, fix = _FACTS.get(error.errno or 0, (f"It cannot be written: {error.strerror or error}", None))
+        fact, fix = _FACTS.get(
+            error.errno or 0, (f"It cannot be written: {error.strerror or error}", "Choose a root that can be written.")
+        )
         raise StoreError(f"{fact}.", where=str(error.filename or path), fix=fix) from error
+
+
+def disk_is_full(text: str, *, where: str) -> StoreError | None:
+    """The error for a library's message that says that the disk is full; None if it says something else."""
+    for code, words in ((errno.ENOSPC, "No space left on device"), (errno.EDQUOT, "Disk quota exceeded")):
+        if words in text:
+            fact, fix = _FACTS[code]
+            return StoreError(f"{fact}.", where=where, fix=fix)
+    return None
 
 
 def new_execution_name() -> str:

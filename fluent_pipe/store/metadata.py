@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fluent_pipe.artifacts import A, Artifact, ModelBlessing
+from fluent_pipe.artifacts import A, Artifact
 from fluent_pipe.errors import StoreError
 from fluent_pipe.store.connection import connect, protos
 from fluent_pipe.store.database import Database, equals, quoted
@@ -217,20 +217,25 @@ class MetadataStore(RunStore):
         excluding
             Fingerprints that do not count: mostly that of the present run's own.
         where
-            Values that properties recorded with it must have, such as ``{"blessed": 1}``.
+            Values that properties recorded with it must have, such as ``{"approved": 1}``.
         """
         return next(self._published(pipeline, artifact_type, excluding, where or {}), None)
 
-    def latest_blessed(self, pipeline: str, artifact_type: type[A], *, excluding: Collection[str] = ()) -> A | None:
-        """The artifact of a type that the last blessed model of a pipeline was made from, or the model itself.
+    def latest_approved(
+        self, pipeline: str, artifact_type: type[A], *, by: type[Artifact], excluding: Collection[str] = ()
+    ) -> A | None:
+        """The artifact of a type that the last favourable verdict of a pipeline was about, or was made from.
 
-        That is the nearest one upstream of the newest blessing whose folder exists and whose fingerprint is not in
-        ``excluding``.
+        That is the nearest one upstream of the newest verdict recorded with ``approved=1`` whose folder exists and
+        whose fingerprint is not in ``excluding``.
+
+        Parameters
+        ----------
+        by
+            Type of the verdict: ``ModelBlessing`` or ``Anomalies``.
         """
-        for blessing in self._published(pipeline, ModelBlessing, (), {}):
-            if not blessing.facts().get("blessed"):
-                continue
-            for found in self._upstream(blessing):
+        for verdict in self._published(pipeline, by, (), {"approved": 1}):
+            for found in self._upstream(verdict):
                 if type(found) is artifact_type and found.fingerprint not in excluding and found.path.is_dir():
                     return found
         return None

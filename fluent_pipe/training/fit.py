@@ -95,7 +95,22 @@ def fit(model: keras.Model, data: TrainingData, fitting: Fitting, *, features: l
             if batches is not None and batches.failures:
                 raise batches.failures[0] from error
         raise explained(error, where=watch.where) from error
-    return {name: [float(v) for v in values] for name, values in history.history.items()}
+    losses = {name: [float(v) for v in values] for name, values in history.history.items()}
+    _check_finite(model, losses, _causes(data, fitting, features))
+    return losses
+
+
+def _check_finite(model: keras.Model, history: Mapping[str, list[float]], causes: str) -> None:
+    """The last update may break a model whose every training loss was a number."""
+    for name in ("loss", "val_loss"):
+        for epoch, value in enumerate(history.get(name, ()), 1):
+            if not math.isfinite(value):
+                which = "validation loss" if name == "val_loss" else "loss"
+                raise TrainingError(f"The {which} is {value} after epoch {epoch}.", fix=causes)
+    for variable in model.trainable_variables:
+        broken = int(np.count_nonzero(~np.isfinite(keras.ops.convert_to_numpy(variable))))
+        if broken:
+            raise TrainingError(f"{broken:,} of {variable.path!r} are NaN or infinite after training.", fix=causes)
 
 
 def class_weights(

@@ -103,7 +103,7 @@ def test_scaled_data_drift(name: str, seed: int, times: float) -> None:
 
 def test_it_is_what_counting_the_values_in_equal_shares_gives() -> None:
     random = np.random.default_rng(0)
-    one, other = random.normal(0.0, 1.0, 20_000), random.normal(0.8, 1.3, 20_000)
+    one, other = random.normal(0.0, 1.0, 20_000), random.normal(1.0, 1.3, 20_000)
     edges = np.quantile(np.concatenate([one, other]), np.linspace(0, 1, CELLS + 1))
     first, second = (np.histogram(values, edges)[0] / len(values) for values in (one, other))
     middle = (first + second) / 2

@@ -245,9 +245,9 @@ def test_drift_and_skew_of_a_column_are_told_together_with_its_other_anomalies(t
     limits = {"fare": jensen_shannon(0.1)}
     facts = validate(tmp_path / "now", schema_for(rows(0)), limits, limits, against, **splits)
     reasons = [entry["anomaly"] for entry in facts["anomalies"] if entry["column"] == "fare"]
-    assert len(reasons) == 3
+    assert len(reasons) == 4
     stored = anomalies_pb2.Anomalies.FromString(
         (tmp_path / "now" / "validate" / "Split-eval" / "SchemaDiff.pb").read_bytes()
     )
-    assert len(stored.anomaly_info["fare"].reason) == 3
+    assert len(stored.anomaly_info["fare"].reason) == 4
     assert stored.anomaly_info["fare"].short_description == "Multiple errors"

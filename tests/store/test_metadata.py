@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -129,8 +128,8 @@ def chain(store: MetadataStore, day: str, *, blessed: bool) -> dict[str, Artifac
     schema = record(store, "infer_schema", Schema, fingerprint=day, inputs={"statistics": statistics}).artifacts[0]
     inputs = {"examples": examples, "schema": schema, "again": examples}
     model = record(store, "train", Model, fingerprint=f"{day} model", inputs=inputs).artifacts[0]
-    files = {"reasons.json": json.dumps({"blessed": blessed})}
-    blessing = record(store, "evaluate", ModelBlessing, inputs={"model": model}, files=files).artifacts[0]
+    verdict = {"approved": int(blessed)}
+    blessing = record(store, "evaluate", ModelBlessing, inputs={"model": model}, properties=verdict).artifacts[0]
     return {"examples": examples, "statistics": statistics, "model": model, "blessing": blessing, "schema": schema}
 
 
@@ -143,14 +142,14 @@ def test_lineage_leads_from_a_result_to_what_it_was_made_from(store: MetadataSto
 
 
 def test_the_last_blessed_model_and_the_statistics_it_was_trained_on(store: MetadataStore) -> None:
-    assert store.latest_blessed("flights", Model) is None
+    assert store.latest_approved("flights", Model, by=ModelBlessing) is None
     monday = chain(store, "monday", blessed=True)
     tuesday = chain(store, "tuesday", blessed=True)
     chain(store, "wednesday", blessed=False)
-    assert store.latest_blessed("flights", Model) == tuesday["model"]
-    assert store.latest_blessed("flights", Statistics) == tuesday["statistics"]
-    assert store.latest_blessed("flights", Model, excluding=["tuesday model"]) == monday["model"]
-    assert store.latest_blessed("taxis", Model) is None
+    assert store.latest_approved("flights", Model, by=ModelBlessing) == tuesday["model"]
+    assert store.latest_approved("flights", Statistics, by=ModelBlessing) == tuesday["statistics"]
+    assert store.latest_approved("flights", Model, by=ModelBlessing, excluding=["tuesday model"]) == monday["model"]
+    assert store.latest_approved("taxis", Model, by=ModelBlessing) is None
 
 
 def test_an_input_from_outside_the_root_is_kept_by_its_full_path(store: MetadataStore, tmp_path: Path) -> None:

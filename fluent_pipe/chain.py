@@ -1,0 +1,98 @@
+"""What a pipeline is made of: a name, a root and steps in order, and how a call becomes the next step."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fluent_pipe.artifacts import A, Artifact, Examples, Model, Schema, Statistics, TransformGraph
+from fluent_pipe.errors import ArgumentError, OrderError
+from fluent_pipe.steps.base import Ref, Step
+from fluent_pipe.steps.sources import Source
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_MAKERS: Mapping[type[Artifact], tuple[str, str]] = {
+    Examples: ("examples", "from_csv() or another source"),
+    Statistics: ("statistics", "generate_statistics()"),
+    Schema: ("a schema", "infer_schema()"),
+    TransformGraph: ("transformed examples", "preprocess()"),
+    Model: ("a model", "train()"),
+}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps in order, immutable. The calls that add to it are those of :class:`~fluent_pipe.pipeline.Pipeline`.
+
+    Parameters
+    ----------
+    name
+        Letters, digits, ``.``, ``_`` and ``-``; names the pipeline's folder under ``root``.
+    root
+        Folder of all results.
+    metadata
+        URL of the metadata store.
+    steps
+        What was asked for so far.
+    """
+
+    name: str
+    root: Path = field(default=Path(), kw_only=True)
+    metadata: str | None = field(default=None, kw_only=True)
+    steps: tuple[Step, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ArgumentError(
+                f"Pipeline name {self.name!r} is not valid.",
+                fix="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
+            )
+        root = self.root if self.root != Path() else Path(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe"))
+        object.__setattr__(self, "root", Path(root).absolute())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}): " + (" -> ".join(s.id for s in self.steps) or "no steps yet")
+
+    def _then(self, step: Step) -> Self:
+        return replace(self, steps=(*self.steps, step))
+
+    def _source(self, step: Source) -> Self:
+        if self.steps:
+            raise OrderError(
+                f"{step.id}() must be the first step. This pipeline so far: {self._so_far}.",
+                fix="Begin another Pipeline for another source.",
+            )
+        return self._then(step)
+
+    def _id(self, call: str) -> str:
+        repeats = sum(
+            s.id == call or (s.id.startswith(f"{call}_") and s.id[len(call) + 1 :].isdigit()) for s in self.steps
+        )
+        return call if not repeats else f"{call}_{repeats + 1}"
+
+    def _newest(self, wanted: type[A]) -> Ref[A] | None:
+        made = [s for s in self.steps if wanted in s.produces]
+        return Ref(made[-1].id, wanted) if made else None
+
+    def _ref(self, wanted: type[A], call: str) -> Ref[A]:
+        found = self._newest(wanted)
+        if found is None:
+            what, maker = _MAKERS[wanted]
+            raise OrderError(
+                f"{call}() needs {what}. This pipeline so far: {self._so_far}.", fix=f"Call {maker} first."
+            )
+        return found
+
+    @property
+    def _so_far(self) -> str:
+        return ", ".join(s.id for s in self.steps) or "nothing"
+
+    @property
+    def _splits(self) -> tuple[str, ...]:
+        return next((s.split_names for s in self.steps if isinstance(s, Source)), ())

@@ -1,0 +1,23 @@
+"""Which files a path or pattern means: one rule, for the reader and for the cache key."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+
+def matches(pattern: str) -> list[str]:
+    """Files that a path, a glob or a folder means; empty if there are none.
+
+    Parameters
+    ----------
+    pattern
+        ``~`` is the home folder. A folder means the files in it, those that begin with ``.`` or ``_`` left out. A file
+        whose name holds ``[`` or ``*`` is meant literally where it exists.
+    """
+    path = Path(pattern).expanduser()
+    if path.is_dir():
+        return sorted(str(p) for p in path.iterdir() if p.is_file() and not p.name.startswith((".", "_")))
+    if path.exists():
+        return [str(path)]
+    return sorted(f for f in glob.glob(str(path), recursive=True) if Path(f).is_file())
