@@ -37,7 +37,7 @@ def argument_name(column: str) -> str:
     Examples
     --------
     >>> argument_name("miles"), argument_name("miles/hour")
-    ('miles', 'miles_hour_32fcfefe')
+    ('miles', 'miles_hour_1d57dc8f')
     """
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", column) and column != "self":
         return column
