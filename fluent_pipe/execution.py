@@ -122,7 +122,8 @@ class Execution:
                 return "not pushed" if any(_push_refused(e) for e in self.done.values()) else "succeeded"
             job = [s for s in self.steps if s.id in plan.jobs[0]]
             self._foresee()
-            self._run_job(job, hashes)
+            # A key that is known is that of what is about to be read, even if a file changes while it is read.
+            self._run_job(job, {p.step.id: p.key for p in plan.steps}, hashes)
 
     @property
     def folder(self) -> Path:
@@ -156,7 +157,7 @@ class Execution:
             self.observer.changed(step.id, "failed")
             raise refusal
 
-    def _run_job(self, job: list[Step], hashes: FileHashes) -> None:
+    def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes) -> None:
         for step in job:
             self.observer.changed(step.id, "running")
         with Staging.create(self.folder) as staging:
@@ -178,7 +179,9 @@ class Execution:
                 raise
             shares = _shares(job, seconds, time.monotonic() - begun)
             for step in job:
-                self._publish(step, staging.path / step.id, shares[step.id], running.earlier[step.id], hashes)
+                inputs = {f: artifact(self.done, ref) for f, ref in step.inputs().items()}
+                key = keys[step.id] or cache_key(step, inputs, running.earlier[step.id], hashes)
+                self._publish(step, staging.path / step.id, key, inputs, shares[step.id])
         for step in job:
             self._judge(step, self.done[step.id])
 
@@ -195,14 +198,11 @@ class Execution:
         except StoreError:
             log.exception("The failure could not be recorded")  # it is the error to tell, not this one
 
-    def _publish(
-        self, step: Step, staged: Path, seconds: float, earlier: Mapping[str, Artifact | None], hashes: FileHashes
-    ) -> None:
+    def _publish(self, step: Step, staged: Path, key: str, inputs: Mapping[str, Artifact], seconds: float) -> None:
         _remove_hidden(staged)
         execution = new_execution_name()
         destination = self.folder / step.id / execution
         fingerprint = of_folder(staged)
-        inputs = {f: artifact(self.done, ref) for f, ref in step.inputs().items()}
         with writing(destination):
             publish(staged, destination)
         stored = self.store.record(
@@ -212,7 +212,7 @@ class Execution:
             step_type=step.call,
             execution=execution,
             path=destination,
-            key=cache_key(step, inputs, earlier, hashes),
+            key=key,
             fingerprint=fingerprint,
             seconds=seconds,
             produces=step.produces,
