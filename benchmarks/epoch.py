@@ -45,7 +45,7 @@ def main() -> None:
     folder = max((asked.root / "flights" / "preprocess").iterdir())
     data = TrainingData(TransformGraph(folder, "", "preprocess"))
     model = build_model(data, keras_tuner.HyperParameters())
-    reader = data.batches("train", batch_size=1024)
+    reader = data.batches("train", batch_size=1024, shuffle_seed=0)
     batches = list(reader.dataset().as_numpy_iterator())
     features = {name: np.concatenate([b[0][name] for b in batches]) for name in batches[0][0]}
     rest = [np.concatenate([b[i] for b in batches]) for i in range(1, len(batches[0]))]

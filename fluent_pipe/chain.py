@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ from fluent_pipe.steps.sources import Source
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+LOADING: ContextVar[bool] = ContextVar("loading", default=False)
+"""True while the command line loads a user's file, which may make pipelines and not run them."""
 
 _MAKERS: Mapping[type[Artifact], tuple[str, str]] = {
     Examples: ("examples", "from_csv() or another source"),

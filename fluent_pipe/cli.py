@@ -39,6 +39,11 @@ Root = Annotated[
 ]
 
 
+Metadata = Annotated[
+    str | None, typer.Option("--metadata", help="URL of the metadata store, where it is not in the root.")
+]
+
+
 @app.command(epilog=EXIT_CODES)
 def demo(
     root: Root = None,
@@ -76,6 +81,7 @@ def explain(file: File, settings: Set = None, root: Root = None) -> None:
 def runs(
     pipeline: Annotated[str | None, typer.Argument(help="Only the runs of this pipeline.")] = None,
     root: Root = None,
+    metadata: Metadata = None,
     limit: Annotated[int, typer.Option(help="At most this many, newest first.")] = 20,
 ) -> None:
     """List past runs, newest first."""
@@ -89,19 +95,21 @@ def runs(
             "started": f"{r.started:%Y-%m-%d %H:%M:%S}",
             "seconds": round((r.finished - r.started).total_seconds(), 1) if r.finished else None,
         }
-        for r in _store(root).runs(pipeline, limit=limit)
+        for r in _store(root, metadata).runs(pipeline, limit=limit)
     ]
     print(text_table(rows) if rows else "No runs yet.")
 
 
 @app.command(epilog=EXIT_CODES)
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")], root: Root = None
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")],
+    root: Root = None,
+    metadata: Metadata = None,
 ) -> None:
     """Print one past run: its steps, their times and folders, and the log."""
     from fluent_pipe.results import text_table
 
-    found = _store(root).run(run)
+    found = _store(root, metadata).run(run)
     if found is None:
         raise ArgumentError(f"There is no run {run!r}.", fix="`fluent-pipe runs` lists them.")
     print(f"{found.id}  {found.pipeline}  {found.state}")
@@ -121,13 +129,13 @@ def _root(root: Path | None) -> Path:
     return Pipeline("any", root=root or Path()).root
 
 
-def _store(root: Path | None) -> MetadataStore:
+def _store(root: Path | None, metadata: str | None) -> MetadataStore:
     from fluent_pipe.store.metadata import MetadataStore
 
     folder = _root(root)
     if not folder.is_dir():
         raise ArgumentError(f"There is no store at {folder}.", fix="Give --root, or run a pipeline first.")
-    return MetadataStore.open(folder, create=False)
+    return MetadataStore.open(folder, metadata, create=False)
 
 
 def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:

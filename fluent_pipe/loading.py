@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fluent_pipe.chain import LOADING
 from fluent_pipe.errors import ArgumentError, FluentPipeError, UserCodeError
 from fluent_pipe.pipeline import Pipeline
 
@@ -91,12 +93,22 @@ def _globals(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
             raise ArgumentError(f"{path} sets no global {key!r} at its top level.", got=key, valid=assigned)
         assigned[key].value = ast.copy_location(ast.parse(repr(value), mode="eval").body, assigned[key])
     sys.path.insert(0, str(path.resolve().parent))  # its neighbours import, as for a script
-    try:
+    with _explained(path):
         return _execute(tree, path)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What the user's file raises, as an error of its own; a pipeline in it is only made, not run."""
+    token = LOADING.set(True)
+    try:
+        yield
     except FluentPipeError:
         raise
     except Exception as error:
         raise UserCodeError(f"{type(error).__name__}: {error}.", where=str(path)) from error
+    finally:
+        LOADING.reset(token)
 
 
 def _execute(tree: ast.Module, path: Path) -> dict[str, Any]:
@@ -120,7 +132,8 @@ def _choose(module: Mapping[str, Any], name: str | None, file: str) -> Pipeline:
         raise ArgumentError(f"{file} makes {len(there)} pipelines.", valid=there, fix="Name one: FILE:NAME.")
     found = module.get(name)
     if callable(found) and not isinstance(found, Pipeline):
-        found = found()
+        with _explained(Path(file)):
+            found = found()
     if not isinstance(found, Pipeline):
         raise ArgumentError(f"{file} has no pipeline {name!r}.", got=name, valid=there)
     return found

@@ -17,7 +17,7 @@ from fluent_pipe.artifacts import (
     Statistics,
     TransformGraph,
 )
-from fluent_pipe.chain import Chain
+from fluent_pipe.chain import LOADING, Chain
 from fluent_pipe.errors import ArgumentError, OrderError
 from fluent_pipe.steps import checks
 from fluent_pipe.steps.base import Earlier, Ref, pairs
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fluent_pipe.run import Run
     from fluent_pipe.runners.base import Runner
 
-Slices = Sequence[str | Sequence[str]]
+Slices = str | Sequence[str | Sequence[str]]
 Patterns = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 DEFAULT_SPLITS: Mapping[str, float] = {"train": 8, "eval": 2}
 
@@ -121,11 +121,9 @@ Call infer_schema() first.
                 splits=checks.splits(splits, uri, DEFAULT_SPLITS),
                 partition_by=partition_by,
                 max_rejected=checks.share(max_rejected, "max_rejected"),
-                delimiter=checks.character(delimiter, "delimiter"),
-                quote=checks.character(quote, "quote"),
-                escape=None if escape is None else checks.character(escape, "escape"),
-                column_names=None if column_names is None else tuple(column_names),
-                null_values=tuple(null_values),
+                **checks.dialect(delimiter, quote, escape),
+                column_names=None if column_names is None else checks.names(column_names, "column_names"),
+                null_values=checks.names(null_values, "null_values"),
                 types=checks.column_types(types),
                 encoding=checks.encoding(encoding),
             )
@@ -154,7 +152,7 @@ Call infer_schema() first.
                 patterns=checks.patterns(uri, "from_parquet"),
                 splits=checks.splits(splits, uri, DEFAULT_SPLITS),
                 partition_by=partition_by,
-                columns=None if columns is None else tuple(columns),
+                columns=None if columns is None else checks.names(columns, "columns"),
             )
         )
 
@@ -211,14 +209,17 @@ Call infer_schema() first.
                 id=self._id("generate_statistics"),
                 examples=self._ref(Examples, "generate_statistics"),
                 split_names=self._splits,
-                slices=slice_columns(tuple(slices)),  # type: ignore[arg-type]
+                slices=slice_columns(slices),
                 sample=None if sample is None else checks.share(sample, "sample", above_zero=True),
                 options=pairs(options),
             )
         )
 
     def infer_schema(self, *, infer_shape: bool = True, max_domain: int = 100) -> Pipeline:
-        """A TFDV schema from the statistics.
+        """A TFDV schema from the statistics of all splits together.
+
+        It fits the data that it is inferred from, so ``validate`` then finds drift and skew; to hold data against what
+        it should be, fix the schema with :meth:`curate_schema` or :meth:`with_schema`.
 
         Parameters
         ----------
@@ -283,11 +284,9 @@ Call infer_schema() first.
                 on_anomaly=checks.one_of(on_anomaly, ("fail", "warn"), "on_anomaly"),
                 drift=checks.distances(drift, "drift"),
                 skew=checks.distances(skew, "skew"),
-                against=None
-                if drift is None
-                else Earlier(Statistics, statistics, judged_by=Anomalies)
+                against=Earlier(Statistics, statistics, judged_by=Anomalies)
                 if against == "latest"
-                else str(against),
+                else checks.folder(against, "against"),
             )
         )
 
@@ -302,7 +301,7 @@ Call infer_schema() first.
         ----------
         function
             ``preprocessing_fn(inputs)``, or a module file or ``"module:function"`` that holds it. Default: z-scores for
-            numbers, vocabularies for text, one-hot for small integers, indicators for missing values.
+            numbers, vocabularies for text, ids for small integers, indicators for missing values.
         label, weight
             Transformed features that are the label and the row weight; without a function, columns of the data.
         """
@@ -402,7 +401,7 @@ Call infer_schema() first.
                 examples=self._ref(Examples, "evaluate"),
                 schema=self._ref(Schema, "evaluate"),
                 metrics=checks.metric_names(metrics, "metrics"),
-                slices=slice_columns(tuple(slices)),  # type: ignore[arg-type]
+                slices=slice_columns(slices),
                 require=checks.requirements(require),
                 baseline=self._baseline(baseline, model),
                 split=checks.evaluation_split(self._splits),
@@ -492,6 +491,11 @@ Call infer_schema() first.
         """
         from fluent_pipe.run import run
 
+        if LOADING.get():
+            raise ArgumentError(
+                "This file runs its pipeline while it is loaded.",
+                fix='Take .run() out, or put it under `if __name__ == "__main__":`.',
+            )
         names = (refresh,) if isinstance(refresh, str) else tuple(refresh)
         for name in names:
             if name not in (ids := [s.id for s in self.steps]):

@@ -228,8 +228,13 @@ class AnomaliesResult(Tabular[Anomalies]):
         """Measured distances and their limits, also those within the limit."""
         return [dict(d) for d in self.artifact.facts()["drift"]]
 
+    @property
+    def notes(self) -> list[str]:
+        """Comparisons that were asked for and could not be made, and why."""
+        return list(self.artifact.facts()["notes"])
+
     def __repr__(self) -> str:
-        return super().__repr__() if self.rows() else "no anomalies"
+        return "\n".join([super().__repr__() if self.rows() else "no anomalies", *self.notes])
 
 
 class TransformResult(Tabular[TransformGraph]):
@@ -321,7 +326,7 @@ class BlessingResult(Tabular[ModelBlessing]):
 
     def rows(self) -> list[dict[str, Any]]:
         """Metric, slice, value, what was needed, the baseline's value, and whether it holds."""
-        return [dict(r) for r in self.artifact.facts()["reasons"]]
+        return [{**r, "slice": slice_name(r["slice"])} for r in self.artifact.facts()["reasons"]]
 
     def __bool__(self) -> bool:
         return self.blessed

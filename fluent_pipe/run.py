@@ -53,7 +53,7 @@ class Run:
     state
         ``"succeeded"`` or ``"not pushed"``.
     timings
-        Seconds of each step; 0 for one taken from the cache.
+        Seconds of each step; none for one taken from the cache.
     folder
         Where the run's log lies.
     """
@@ -126,7 +126,7 @@ class Run:
 
 
 def plan(pipeline: Pipeline) -> Plan:
-    """The pipeline's plan against what its store holds. Writes nothing."""
+    """The pipeline's plan against what its store holds. Publishes and records nothing."""
     there = pipeline.metadata is not None or (pipeline.root / "metadata.sqlite").is_file()
     store = MetadataStore.open(pipeline.root, pipeline.metadata, create=False) if there else None
     hashes = FileHashes(pipeline.root / "file_hashes.sqlite") if there else None
@@ -147,9 +147,9 @@ def run(
         raise FluentPipeError("This pipeline has no steps.", fix="Begin with from_csv() or another source.")
     run_id = new_execution_name()
     folder = pipeline.root / pipeline.name / "runs" / run_id
+    store = MetadataStore.open(pipeline.root, pipeline.metadata)
     with writing(folder):
         folder.mkdir(parents=True)
-    store = MetadataStore.open(pipeline.root, pipeline.metadata)
     store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
     with logged(folder / "log.txt") as terminal:
         watching = observer(terminal, folder / "log.txt") if show_progress else Observer()
@@ -168,10 +168,8 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
         with progress.interruptible():
             state = execution.execute()
         return state
-    except KeyboardInterrupt as error:
-        state = "interrupted"
-        if isinstance(error, Interrupted):
-            raise
+    except KeyboardInterrupt:
+        state = "interrupted"  # raised anew: on its way through Beam it may have been annotated
         raise Interrupted("The run was stopped.", fix="Finished steps stay cached; run again to go on.") from None
     except FluentPipeError as error:
         reason = str(error)

@@ -105,6 +105,8 @@ def test_a_pushed_version_that_is_gone_is_pushed_again(finished, tmp_path):
     assert pipeline.run(progress=False).pushed.version == 1
     shutil.rmtree(serving)
     assert pipeline.run(progress=False).pushed.destination.is_dir()
+    (serving / "7").mkdir()  # another model since: what is served is the highest version
+    assert pipeline.run(progress=False).pushed.version == 8
 
 
 def test_a_model_that_is_not_blessed_is_not_pushed(copy, tmp_path):

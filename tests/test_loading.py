@@ -61,6 +61,18 @@ def test_a_file_that_raises_is_the_users(file):
         load(str(file), {})
 
 
+def test_a_file_that_runs_its_pipeline_is_told_not_to(file):
+    file.write_text(FILE + "flights.run()\n")
+    with pytest.raises(ArgumentError, match=r"Take .run.. out"):
+        load(str(file), {})
+
+
+def test_a_function_that_raises_is_the_users(file):
+    file.write_text("def make():\n    return {}['pipeline']\n")
+    with pytest.raises(UserCodeError, match="KeyError"):
+        load(f"{file}:make", {})
+
+
 def test_two_pipelines_need_a_name(file):
     file.write_text(FILE + "other = make()\n")
     with pytest.raises(ArgumentError, match="There are: flights, other"):

@@ -102,6 +102,13 @@ def test_an_impossible_order_is_an_error_at_the_call(call, says):
         (lambda: chain().with_schema("nowhere.pbtxt"), "no file 'nowhere.pbtxt'"),
         (lambda: fp.Pipeline("p").from_pandas([1, 2]), "from_pandas() got a list. There are: DataFrame"),
         (lambda: fp.at_least("0.6"), "at_least() takes a number"),
+        (lambda: fp.Pipeline("p").from_csv("a.csv", null_values="NA"), "takes a list of names"),
+        (lambda: fp.Pipeline("p").from_csv("a.csv", splits=["train"]), "takes a mapping"),
+        (lambda: fp.Pipeline("p").from_csv("a.csv", types=["x"]), "takes a mapping"),
+        (lambda: fp.Pipeline("p").from_csv({"../up": "a.csv"}), "Split name '../up'"),
+        (lambda: fp.Pipeline("p").from_csv("a.csv", delimiter='"'), "must differ"),
+        (lambda: chain().evaluate(require=["auc"]), "takes a mapping"),
+        (lambda: chain().validate(against="nowhere"), "no folder 'nowhere'"),
         (lambda: chain().run(refresh="trian"), "Did you mean 'train'?"),
     ],
 )
@@ -132,6 +139,17 @@ def test_a_run_fn_is_told_from_a_build_model(tmp_path):
     assert prefix.train(str(module)).steps[-1].run_fn.name == "run_fn"
     module.write_text("def build_model(data, hp):\n    pass\n")
     assert prefix.train(str(module)).steps[-1].build_model.name == "build_model"
+
+
+def test_a_module_file_that_is_not_python_is_named_with_its_line(tmp_path):
+    module = tmp_path / "module.py"
+    module.write_text("def run_fn(:\n")
+    with pytest.raises(ArgumentError, match=r"module\.py:1"):
+        chain().train(str(module))
+
+
+def test_one_slice_column_may_be_given_alone():
+    assert chain().generate_statistics(slices="city").steps[-1].slices == (("city",),)
 
 
 def test_it_draws_itself_and_escapes_names():

@@ -19,6 +19,7 @@ from fluent_pipe.components.comparators import (
     compare,
     distances,
     limits_by_column,
+    limits_of_schema,
     too_many_values,
     without_comparators,
 )
@@ -104,9 +105,14 @@ class _Check:
     def __call__(self, schema: schema_pb2.Schema, *statistics: Statistics) -> None:
         current = dict(zip(self.splits, statistics, strict=True))
         first = all_rows(statistics[0])
+        # What the call asks for comes last, so that it wins over the schema's own comparators.
+        asked: dict[Kind, Pairs] = {
+            "drift": (*limits_of_schema("drift", schema), *self.drift),
+            "skew": (*limits_of_schema("skew", schema), *self.skew),
+        }
         limits: dict[Kind, Any] = {
-            "drift": limits_by_column("drift", self.drift, schema, first),
-            "skew": limits_by_column("skew", self.skew, schema, first),
+            "drift": limits_by_column("drift", asked["drift"], schema, first),
+            "skew": limits_by_column("skew", asked["skew"], schema, first),
         }
         plain = without_comparators(schema)
         earlier = self._earlier()
@@ -120,11 +126,11 @@ class _Check:
             )
             found.ClearField("baseline")  # the schema lies in its own artifact
             controls: list[tuple[Kind, Pairs, Statistics | None]] = [
-                ("drift", self.drift, earlier.get(split)), ("skew", self.skew, serving)
+                ("drift", asked["drift"], earlier.get(split)), ("skew", asked["skew"], serving)
             ]  # fmt: skip
-            for kind, asked, control in controls:
+            for kind, wanted, control in controls:
                 if control is not None:
-                    many = too_many_values(asked, own, control)
+                    many = too_many_values(wanted, own, control)
                     left_out |= {(kind, split, column): many[column] for column in limits[kind] if column in many}
                     limit = {column: limit for column, limit in limits[kind].items() if column not in many}
                     add(found, compare(kind, schema, limit, own, control))

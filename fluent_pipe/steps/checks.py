@@ -24,7 +24,7 @@ def patterns(uri: Any, call: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if isinstance(uri, Mapping):
         if not uri:
             raise ArgumentError(f"{call}() got no split.", fix='Give patterns by split, such as {"train": "a/*.csv"}.')
-        return tuple((name, _paths(p, call)) for name, p in uri.items())
+        return tuple((_split_name(name), _paths(p, call)) for name, p in uri.items())
     return (("", _paths(uri, call)),)
 
 
@@ -41,17 +41,26 @@ def splits(given: Mapping[str, float] | None, uri: Any, default: Mapping[str, fl
         if given is not None:
             raise ArgumentError("splits= cannot be given with patterns by split.", fix="Give one of the two.")
         return ()
-    shares = default if given is None else given
+    shares = default if given is None else _mapping(given, "splits", '{"train": 8, "eval": 2}')
     bad = [n for n, s in shares.items() if isinstance(s, bool) or not isinstance(s, (int, float)) or not s > 0]
     if not shares or bad:
         raise ArgumentError(
             f"splits= needs a positive share for every split, got {dict(shares)!r}.",
             fix='For example {"train": 8, "eval": 2}.',
         )
-    for name in shares:
-        if not str(name).replace("_", "").replace("-", "").isalnum():
-            raise ArgumentError(f"Split name {name!r} is not valid.", fix="Use letters, digits, '_' and '-'.")
-    return tuple(shares.items())
+    return tuple((_split_name(name), share) for name, share in shares.items())
+
+
+def _split_name(name: object) -> str:
+    if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
+        raise ArgumentError(f"Split name {name!r} is not valid.", fix="Use letters, digits, '_' and '-'.")
+    return name
+
+
+def _mapping(given: Any, name: str, example: str) -> Mapping[Any, Any]:
+    if not isinstance(given, Mapping):
+        raise ArgumentError(f"{name}= takes a mapping, got {given!r}.", fix=f"For example {example}.")
+    return given
 
 
 def training_split(names: tuple[str, ...]) -> str:
@@ -104,6 +113,15 @@ def character(value: str, name: str) -> str:
     return value
 
 
+def dialect(delimiter: str, quote: str, escape: str | None) -> dict[str, Any]:
+    """Delimiter, quote and escape: single characters that differ."""
+    given = {"delimiter": delimiter, "quote": quote, "escape": escape}
+    checked = {n: None if v is None and n == "escape" else character(v, n) for n, v in given.items()}  # type: ignore[arg-type]
+    if len(set(checked.values())) < len(checked):
+        raise ArgumentError(f"delimiter=, quote= and escape= must differ, got {delimiter!r}, {quote!r}, {escape!r}.")
+    return checked
+
+
 def encoding(value: str) -> str:
     """An encoding that Python knows."""
     try:
@@ -114,10 +132,11 @@ def encoding(value: str) -> str:
 
 def column_types(types: Mapping[str, str] | None) -> Pairs:
     """Types by column."""
-    for column, kind in (types or {}).items():
+    types = _mapping(types or {}, "types", '{"zip": "string"}')
+    for column, kind in types.items():
         if kind not in COLUMN_TYPES:
             raise ArgumentError(f"Type {kind!r} of column {column!r} is not known.", got=kind, valid=COLUMN_TYPES)
-    return tuple((types or {}).items())
+    return tuple(types.items())
 
 
 def one_of(value: T, valid: tuple[T, ...], name: str) -> T:
@@ -145,7 +164,8 @@ def distances(given: Mapping[str, Distance] | Distance | None, name: str) -> Pai
     """Distance limits by column; one alone is for every column, under ``"*"``."""
     if given is None:
         return ()
-    by_column = {"*": given} if isinstance(given, Distance) else dict(given)
+    example = '{"distance": fp.jensen_shannon(0.1)}'
+    by_column = {"*": given} if isinstance(given, Distance) else _mapping(given, name, example)
     for column, limit in by_column.items():
         if not isinstance(limit, Distance):
             raise ArgumentError(
@@ -157,7 +177,10 @@ def distances(given: Mapping[str, Distance] | Distance | None, name: str) -> Pai
 
 def requirements(given: Mapping[str, Any] | None) -> Pairs:
     """Limits by metric."""
-    asked = {m: tuple(v) if isinstance(v, (list, tuple)) else (v,) for m, v in (given or {}).items()}
+    asked = {
+        m: tuple(v) if isinstance(v, (list, tuple)) else (v,)
+        for m, v in _mapping(given or {}, "require", '{"auc": fp.at_least(0.65)}').items()
+    }
     for metric, limits in asked.items():
         metrics.check_known(metric)
         for limit in limits:
@@ -198,6 +221,11 @@ def is_run_fn(function: UserFunction) -> bool:
     """Whether a user's training function is TFX's ``run_fn``; a module file is read, not run."""
     if not function.is_file:
         return function.name == "run_fn"
-    tree = ast.parse(Path(str(function.source)).read_text(encoding="utf-8"))
+    path = Path(str(function.source))
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise ArgumentError(f"This module file is not valid Python: {error}.", where=f"{path}{line}") from None
     defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
     return "run_fn" in defined and "build_model" not in defined

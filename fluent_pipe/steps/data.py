@@ -39,12 +39,12 @@ class GenerateStatistics(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class InferSchema(Step):
-    """``infer_schema``: from the statistics of the first split.
+    """``infer_schema``: from the statistics of all splits together.
 
     Parameters
     ----------
     split
-        Whose statistics to infer from; None for the first.
+        The training split, whose order of columns is the schema's.
     infer_shape
         Give columns that are never missing a fixed shape.
     max_domain
@@ -113,10 +113,10 @@ class Validate(Step):
     gates: ClassVar[bool] = True
 
     def refused(self, facts: Mapping[str, Any]) -> FluentPipeError | None:
-        found = facts["anomalies"]
+        found = [a for a in facts["anomalies"] if a["severity"] == "ERROR"]
         if not found or self.on_anomaly == "warn":
             return None
-        lines = [f"{a['column'] or 'the dataset'} ({a['split']}): {a['anomaly']}. {a['detail']}" for a in found[:10]]
+        lines = [_line(a) for a in found[:10]]
         more = f"\n  and {len(found) - 10} more" if len(found) > 10 else ""
         return AnomaliesFound(
             f"{len(found)} {'anomaly' if len(found) == 1 else 'anomalies'} in the data:\n  "
@@ -129,3 +129,9 @@ class Validate(Step):
 
     def source_files(self) -> tuple[str, ...]:
         return (f"{self.against}/**/FeatureStats.pb",) if isinstance(self.against, str) else ()
+
+
+def _line(anomaly: Mapping[str, Any]) -> str:
+    rows = f" ({anomaly['count']:,} rows)" if anomaly.get("count") else ""
+    column = anomaly["column"] or "the dataset"
+    return f"{column} ({anomaly['split']}): {anomaly['anomaly']}{rows}. {anomaly['detail']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,7 +51,7 @@ class ChangeLimit:
 Limit = ValueLimit | ChangeLimit
 
 
-def slice_columns(slices: str | list[str | list[str]] | tuple[str | tuple[str, ...], ...] | None) -> SliceColumns:
+def slice_columns(slices: str | Sequence[str | Sequence[str]] | None) -> SliceColumns:
     """Slices as tuples of column names.
 
     Examples

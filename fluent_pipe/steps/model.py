@@ -126,6 +126,9 @@ class Evaluate(Step):
     call: ClassVar[str] = "evaluate"
     produces: ClassVar[tuple[type[Evaluation] | type[ModelBlessing], ...]] = (Evaluation, ModelBlessing)
 
+    def source_files(self) -> tuple[str, ...]:
+        return (f"{self.baseline}/**/*",) if isinstance(self.baseline, str) else ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class PushTo(Step):
@@ -148,4 +151,8 @@ class PushTo(Step):
     produces: ClassVar[tuple[type[PushedModel], ...]] = (PushedModel,)
 
     def still_holds(self, facts: Mapping[str, Any]) -> bool:
-        return not facts["pushed"] or Path(facts["destination"]).is_dir()
+        if not facts["pushed"]:
+            return True
+        folder = Path(facts["destination"])
+        newer = [p.name for p in folder.parent.glob("*") if p.name.isdecimal() and int(p.name) > facts["version"]]
+        return folder.is_dir() and not newer  # what a server takes is the highest version

@@ -75,7 +75,7 @@ def test_it_is_0_of_the_same_values_symmetric_and_between_0_and_1(values: list[A
 @given(name=st.sampled_from(sorted(SAMPLES)), seed=st.integers(0, 10_000), buckets=st.sampled_from([10, 100]))
 def test_two_samples_of_the_same_data_hardly_differ(name: str, seed: int, buckets: int) -> None:
     random = np.random.default_rng(seed)
-    assert divergence(SAMPLES[name](random, 5_000), SAMPLES[name](random, 3_000), buckets) < 0.02
+    assert divergence(SAMPLES[name](random, 5_000), SAMPLES[name](random, 3_000), buckets) < 0.03
 
 
 @few_and_fast

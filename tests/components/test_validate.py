@@ -251,3 +251,12 @@ def test_drift_and_skew_of_a_column_are_told_together_with_its_other_anomalies(t
     )
     assert len(stored.anomaly_info["fare"].reason) == 4
     assert stored.anomaly_info["fare"].short_description == "Multiple errors"
+
+
+def test_limits_of_the_schema_itself_fire_without_being_asked_for(tmp_path: Path) -> None:
+    schema = schema_for(rows(1))
+    next(f for f in schema.feature if f.name == "fare").drift_comparator.jensen_shannon_divergence.threshold = 0.1
+    earlier = keep_statistics(tmp_path / "earlier", train=rows(1))
+    found = validate(tmp_path / "now", schema, against=earlier, train=rows(2, fare=8.0))
+    assert [a["column"] for a in found["anomalies"]] == ["fare"]
+    assert found["drift"][0]["threshold"] == 0.1
