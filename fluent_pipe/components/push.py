@@ -22,6 +22,7 @@ from fluent_pipe.components.inputs import Input
 from fluent_pipe.errors import StoreError
 from fluent_pipe.evaluation import reasons
 from fluent_pipe.steps.model import PushTo as PushToStep
+from fluent_pipe.store.files import WHY_NOT_WRITTEN
 
 INCOMING = ".incoming-"
 OUTGOING = ".outgoing-"
@@ -185,14 +186,14 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-_FACTS = {
-    errno.ENOSPC: ("The disk is full", "Make room, then run again: only the push is repeated."),
-    errno.EDQUOT: ("The disk quota is used up", "Make room, then run again: only the push is repeated."),
-    errno.EACCES: ("Permission denied", "Give push_to() a folder that can be written, or change its permissions."),
-    errno.EPERM: ("Permission denied", "Give push_to() a folder that can be written, or change its permissions."),
-    errno.EROFS: ("The file system is read-only", "Give push_to() a folder that can be written."),
-    errno.ENOTDIR: ("A file stands where a folder is needed", "Give push_to() another folder, or move that file away."),
-    errno.EEXIST: ("A file stands where a folder is needed", "Give push_to() another folder, or move that file away."),
+_FIXES = {
+    errno.ENOSPC: "Make room, then run again: only the push is repeated.",
+    errno.EDQUOT: "Make room, then run again: only the push is repeated.",
+    errno.EACCES: "Give push_to() a folder that can be written, or change its permissions.",
+    errno.EPERM: "Give push_to() a folder that can be written, or change its permissions.",
+    errno.EROFS: "Give push_to() a folder that can be written.",
+    errno.ENOTDIR: "Give push_to() another folder, or move that file away.",
+    errno.EEXIST: "Give push_to() another folder, or move that file away.",
 }
 
 
@@ -202,12 +203,12 @@ def _explained(destination: Path) -> Iterator[None]:
         yield
     except (OSError, shutil.Error) as error:
         number = error.errno if error.errno is not None else _inner_number(error)
-        fact, fix = _FACTS.get(number or 0, (f"The model cannot be pushed: {error.strerror or error}", None))
+        fact = WHY_NOT_WRITTEN.get(number or 0, f"The model cannot be pushed: {error.strerror or error}")
         where = error.filename if isinstance(error.filename, str) else None
-        raise StoreError(f"{fact}.", where=where or str(destination), fix=fix) from error
+        raise StoreError(f"{fact}.", where=where or str(destination), fix=_FIXES.get(number or 0)) from error
 
 
 def _inner_number(error: OSError) -> int | None:
     """The number behind ``shutil.Error``, which holds the errors of single files as text."""
     text = str(error)
-    return next((n for n in _FACTS if f"[Errno {n}]" in text), None)
+    return next((n for n in _FIXES if f"[Errno {n}]" in text), None)

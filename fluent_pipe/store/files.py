@@ -31,15 +31,27 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 3600.0
 _EXECUTION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 _LOCK = ".lock"
-_FACTS = {
-    errno.ENOSPC: ("The disk is full", "Make room, or choose another root. Published steps stay cached."),
-    errno.EDQUOT: ("The disk quota is used up", "Make room, or choose another root. Published steps stay cached."),
-    errno.EROFS: ("The file system is read-only", "Choose a root that can be written."),
-    errno.EACCES: ("Permission denied", "Choose a root that can be written, or change its permissions."),
-    errno.EPERM: ("Permission denied", "Choose a root that can be written, or change its permissions."),
-    errno.ENOTDIR: ("A file stands where a folder is needed", "Choose another root, or move that file away."),
-    errno.EEXIST: ("A file stands where a folder is needed", "Choose another root, or move that file away."),
-    errno.ENOLCK: ("The file system cannot lock files", "Choose a root on a file system that has file locks."),
+WHY_NOT_WRITTEN = {
+    errno.ENOSPC: "The disk is full",
+    errno.EDQUOT: "The disk quota is used up",
+    errno.EROFS: "The file system is read-only",
+    errno.EACCES: "Permission denied",
+    errno.EPERM: "Permission denied",
+    errno.ENOTDIR: "A file stands where a folder is needed",
+    errno.EEXIST: "A file stands where a folder is needed",
+    errno.ENOLCK: "The file system cannot lock files",
+}
+"""What an error number of a write means, for people."""
+
+_FIXES = {
+    errno.ENOSPC: "Make room, or choose another root. Published steps stay cached.",
+    errno.EDQUOT: "Make room, or choose another root. Published steps stay cached.",
+    errno.EROFS: "Choose a root that can be written.",
+    errno.EACCES: "Choose a root that can be written, or change its permissions.",
+    errno.EPERM: "Choose a root that can be written, or change its permissions.",
+    errno.ENOTDIR: "Choose another root, or move that file away.",
+    errno.EEXIST: "Choose another root, or move that file away.",
+    errno.ENOLCK: "Choose a root on a file system that has file locks.",
 }
 
 
@@ -49,9 +61,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fact, fix = _FACTS.get(
-            error.errno or 0, (f"It cannot be written: {error.strerror or error}", "Choose a root that can be written.")
-        )
+        number = error.errno or 0
+        fact = WHY_NOT_WRITTEN.get(number, f"It cannot be written: {error.strerror or error}")
+        fix = _FIXES.get(number, "Choose a root that can be written.")
         raise StoreError(f"{fact}.", where=str(error.filename or path), fix=fix) from error
 
 
@@ -59,8 +71,7 @@ def disk_is_full(text: str, *, where: str) -> StoreError | None:
     """The error for a library's message that says that the disk is full; None if it says something else."""
     for code, words in ((errno.ENOSPC, "No space left on device"), (errno.EDQUOT, "Disk quota exceeded")):
         if words in text:
-            fact, fix = _FACTS[code]
-            return StoreError(f"{fact}.", where=where, fix=fix)
+            return StoreError(f"{WHY_NOT_WRITTEN[code]}.", where=where, fix=_FIXES[code])
     return None
 
 
