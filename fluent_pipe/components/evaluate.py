@@ -14,6 +14,7 @@ from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation import config, judge, results
+from fluent_pipe.evaluation.evaluator import evaluator
 from fluent_pipe.evaluation.extracts import extractor
 from fluent_pipe.steps.model import Evaluate as EvaluateStep
 
@@ -136,7 +137,7 @@ class _Tfma(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, judged: beam.PCollection) -> dict[str, Any]:
         eval_config = config.eval_config(self._plan)
-        evaluators = [tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config)]
+        evaluators = [evaluator(eval_config)]
         evaluation = (
             judged
             | "Extracts" >> tfma.BatchedInputsToExtracts()

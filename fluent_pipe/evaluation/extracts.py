@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import apache_beam as beam
@@ -10,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.slicer import slicer_lib
 
 from fluent_pipe.evaluation.config import BASELINE, CANDIDATE, Plan
-from fluent_pipe.evaluation.slices import SliceKey, membership
 
 LABEL = "__label__"
 WEIGHT = "__weight__"
@@ -57,43 +54,20 @@ def values(batch: pa.RecordBatch, name: str) -> Values:
 
 
 def extractor(plan: Plan) -> tfma.extractors.Extractor:
-    """Judged batches to TFMA's extracts, one a row, with slice keys.
+    """Judged batches to TFMA's extracts, still in batches.
 
-    It takes the place of TFMA's feature, label, weight, prediction, unbatch and slice key extractors, and says the
-    same; slice keys are found a column at a time.
+    It takes the place of TFMA's feature, label, weight and prediction extractors, and says the same.
     """
-    return tfma.extractors.Extractor(
-        stage_name=tfma.extractors.SLICE_KEY_EXTRACTOR_STAGE_NAME, ptransform=beam.ParDo(_Rows(plan))
-    )
+    return tfma.extractors.Extractor(stage_name="JudgedBatches", ptransform=beam.Map(_extracts, plan))
 
 
-class _Rows(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def process(self, extracts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        batch = extracts[tfma.ARROW_RECORD_BATCH_KEY]
-        models = self._plan.models
-        columns = {
-            tfma.LABELS_KEY: dict.fromkeys(models, values(batch, LABEL)),
-            tfma.PREDICTIONS_KEY: {m: values(batch, PREDICTION[m]) for m in models},
-        }
-        if self._plan.weight:
-            columns[tfma.EXAMPLE_WEIGHTS_KEY] = dict.fromkeys(models, values(batch, WEIGHT))
-        for row, keys in enumerate(_row_keys(batch, self._plan)):
-            # As TFMA's own extractors: by model name when there are several models, bare when there is one.
-            element: dict[str, Any] = {
-                name: {m: v[row] for m, v in by_model.items()} if self._plan.baseline else by_model[CANDIDATE][row]
-                for name, by_model in columns.items()
-            }
-            element[tfma.SLICE_KEY_TYPES_KEY] = slicer_lib.slice_keys_to_numpy_array(keys)
-            yield element
-
-
-def _row_keys(batch: pa.RecordBatch, plan: Plan) -> list[list[SliceKey]]:
-    keys: list[list[SliceKey]] = [[] for _ in range(batch.num_rows)]
-    for columns in plan.slices:
-        members = membership(batch, columns)
-        for row, code in zip(members.rows.tolist(), members.codes.tolist(), strict=True):
-            keys[row].append(members.keys[code])
-    return keys
+def _extracts(extracts: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    batch = extracts[tfma.ARROW_RECORD_BATCH_KEY]
+    predictions = {model: values(batch, PREDICTION[model]) for model in plan.models}
+    return {
+        tfma.ARROW_RECORD_BATCH_KEY: batch,
+        tfma.LABELS_KEY: values(batch, LABEL),
+        # As TFMA's own extractors: by model name when there are several models, bare when there is one.
+        tfma.PREDICTIONS_KEY: predictions if plan.baseline else predictions[CANDIDATE],
+        **({tfma.EXAMPLE_WEIGHTS_KEY: values(batch, WEIGHT)} if plan.weight else {}),
+    }

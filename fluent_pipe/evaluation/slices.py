@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from tensorflow_model_analysis.slicer import slicer_lib
 
 from fluent_pipe.arrow.tfx import plain
+from fluent_pipe.errors import EvaluationError
 
 SliceKey = tuple[tuple[str, Any], ...]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -35,6 +37,59 @@ class Membership:
     rows: Integers
     codes: Integers
     keys: list[SliceKey]
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """One of TFMA's slicing specs.
+
+    Parameters
+    ----------
+    columns
+        To slice by, every value of them.
+    values
+        Columns and the one value that a row must have there.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[tuple[str, Any], ...] = ()
+
+    @staticmethod
+    def of(spec: Any) -> Slicing:
+        """From a ``tfma.SlicingSpec``.
+
+        Raises
+        ------
+        EvaluationError
+            For slices by SQL.
+        """
+        if spec.slice_keys_sql:
+            raise EvaluationError(
+                "Slices by SQL are not known here.", fix="Make the slice a column in preprocess(), and slice by it."
+            )
+        matches = slicer_lib.SingleSliceSpec(spec=spec)._value_matches  # noqa: SLF001 - texts as the numbers they mean
+        return Slicing(tuple(spec.feature_keys), tuple(matches))
+
+    def members(self, batch: pa.RecordBatch) -> Membership:
+        """Rows of ``batch`` in these slices; none where a column is not there."""
+        columns = (*self.columns, *(column for column, _ in self.values))
+        if not set(columns) <= set(batch.schema.names):
+            return Membership(np.zeros(0, np.int64), np.zeros(0, np.int64), [])
+        found = membership(batch, columns)
+        return self._fixed(found) if self.values else found
+
+    def _fixed(self, found: Membership) -> Membership:
+        fixed = dict(self.values)
+        chosen = [
+            number
+            for number, key in enumerate(found.keys)
+            if all(column not in fixed or value in (fixed[column], str(fixed[column])) for column, value in key)
+        ]
+        codes = np.full(len(found.keys), -1, np.int64)
+        codes[chosen] = np.arange(len(chosen))
+        inside = codes[found.codes] >= 0 if len(found.keys) else np.zeros(0, bool)
+        keys = [tuple((column, fixed.get(column, value)) for column, value in found.keys[n]) for n in chosen]
+        return Membership(found.rows[inside], codes[found.codes[inside]] if keys else found.codes[:0], keys)
 
 
 def membership(batch: pa.RecordBatch, columns: tuple[str, ...]) -> Membership:
@@ -68,6 +123,7 @@ def membership(batch: pa.RecordBatch, columns: tuple[str, ...]) -> Membership:
 def _values(column: pa.Array) -> tuple[Integers, Integers, list[Any]]:
     """Pairs of row and value, sorted by row and without repeats: rows, codes, the values behind the codes."""
     nothing = np.zeros(0, np.int64)
+    repeated = pa.types.is_nested(column.type)
     if pa.types.is_null(column.type):
         return nothing, nothing, []
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type):
@@ -84,6 +140,8 @@ def _values(column: pa.Array) -> tuple[Integers, Integers, list[Any]]:
     valid = encoded.is_valid().to_numpy(zero_copy_only=False)
     codes = encoded.indices.to_numpy(zero_copy_only=False)[valid].astype(np.int64)
     values = [_python(v) for v in encoded.dictionary.to_pylist()]
+    if not repeated:
+        return rows[valid], codes, values
     pairs = np.unique(np.stack([rows[valid], codes], axis=1), axis=0) if len(codes) else np.zeros((0, 2), np.int64)
     return pairs[:, 0], pairs[:, 1], values
 

@@ -7,6 +7,7 @@ query key), pictures or other tasks (translation, object detection) are left out
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -272,3 +273,47 @@ def lower_is_better(name: str) -> bool:
     (True, False)
     """
     return name in _ERROR_NAMES or any(part in name for part in _ERRORS)
+
+
+_SIGNED_UNIT = frozenset(
+    {
+        "coefficient_of_discrimination",
+        "informedness",
+        "markedness",
+        "matthews_correlation_coefficient",
+        "cosine_similarity",
+    }
+)
+_UNBOUNDED_ABOVE = (
+    "loss",
+    "error",
+    "crossentropy",
+    "hinge",
+    "poisson",
+    "likelihood_ratio",
+    "odds_ratio",
+    "count",
+    "positives",
+    "negatives",
+)
+_COUNTED = frozenset({"tp", "fp", "tn", "fn", "calibration", "relative_coefficient_of_discrimination"})
+
+
+def value_range(name: str) -> tuple[float, float]:
+    """The least and greatest value that a metric, by its key in TFMA's results, can have.
+
+    Names that are not known may have any value.
+
+    Examples
+    --------
+    >>> value_range("auc"), value_range("mean_squared_error"), value_range("mean_label")
+    ((0.0, 1.0), (0.0, inf), (-inf, inf))
+    """
+    metric = _BY_NAME.get(name)
+    if metric is None or name in ("mean_label", "mean_prediction", "calibration", "poisson"):
+        return -math.inf, math.inf
+    if name in _SIGNED_UNIT:
+        return -1.0, 1.0
+    if name in _COUNTED or any(part in name for part in _UNBOUNDED_ABOVE):
+        return 0.0, math.inf
+    return 0.0, 1.0
