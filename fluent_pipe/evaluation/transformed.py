@@ -36,7 +36,8 @@ class TransformedColumns:
         self._adapter = tensor_adapter.TensorAdapter(config)
         layer = output.transform_features_layer()
 
-        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+        # There is no Python to convert in it, and looking for some takes AutoGraph seconds.
+        @tf.function(autograph=False, reduce_retracing=True)  # type: ignore[untyped-decorator]
         def transform(raw: dict[str, Any]) -> dict[str, Any]:
             features = layer(raw)
             return {name: features[name] for name in names}
