@@ -134,9 +134,11 @@ class Model(Artifact):
 class Evaluation(Artifact):
     """TFMA's own files and ``metrics.json``.
 
-    ``metrics.json`` holds ``{"slices": [{"slice": {column: value}, "metrics": {name: number},
-    "baseline_metrics": {..}}], "baseline": path or null, "task": str, "primary_metric": str}``; the overall slice
-    comes first and has an empty ``slice``.
+    ``metrics.json`` holds ``{"slices": [{"slice": {column: value}, "metrics": {name: number}, "intervals": {name:
+    [low, high]}, "baseline_metrics": {..}}], "baseline": path or null, "task": str, "primary_metric": str, "found":
+    [{"slice", "rows", "loss", "loss_elsewhere", "difference", "interval", "effect_size", "p_value", "p_adjusted"}]}``;
+    the overall slice comes first and has an empty ``slice``. ``intervals`` and ``baseline_metrics`` are there where
+    they were asked for, ``found`` where slices were searched.
     """
 
     facts_file = "metrics.json"

@@ -30,6 +30,7 @@ from fluent_pipe.steps.sources import NULL_VALUES, FromCsv, FromMemory, FromParq
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import tensorflow_model_analysis as tfma
 
     from fluent_pipe.plan import Plan
     from fluent_pipe.run import Run
@@ -375,9 +376,11 @@ Call infer_schema() first.
         self,
         *,
         metrics: Sequence[str] = (),
-        slices: Slices = (),
+        slices: Slices | int = (),
         require: Mapping[str, Limit | Sequence[Limit]] | None = None,
         baseline: str | os.PathLike[str] | None = "latest_blessed",
+        confidence_intervals: bool = False,
+        config: tfma.EvalConfig | str | os.PathLike[str] | None = None,
     ) -> Pipeline:
         """Evaluate with TFMA, overall and by slice, and bless the model if every requirement holds.
 
@@ -386,13 +389,22 @@ Call infer_schema() first.
         metrics
             Names of TFMA or Keras metrics. Default: by the kind of label.
         slices
-            Columns, or lists of columns to cross: ``["carrier", ["origin", "month"]]``.
+            Columns, or lists of columns to cross: ``["carrier", ["origin", "month"]]``. ``"auto"`` looks for the
+            slices of one or two columns where the model is significantly worse than elsewhere; a number looks for
+            slices of at most so many columns.
         require
             Limits by metric: ``{"auc": fp.at_least(0.65)}``, or a list of limits. Default: nothing is required.
         baseline
             ``"latest_blessed"``, the folder of a Model artifact to compare with, or None for no comparison.
+        confidence_intervals
+            Whether metrics get 95 % intervals, by Poisson bootstrap in the same pass.
+        config
+            A ``tfma.EvalConfig``, or a file of one as text, for what the other arguments cannot say: metrics with
+            settings, binarization and averages over classes, thresholds of TFMA's own. Its metrics, slices and
+            options come beside those asked for here; its models are left aside.
         """
         model = self._ref(Model, "evaluate")
+        depth = checks.slice_depth(slices)
         return self._then(
             Evaluate(
                 id=self._id("evaluate"),
@@ -401,9 +413,12 @@ Call infer_schema() first.
                 examples=self._ref(Examples, "evaluate"),
                 schema=self._ref(Schema, "evaluate"),
                 metrics=checks.metric_names(metrics, "metrics"),
-                slices=slice_columns(slices),
+                slices=() if depth else slice_columns(slices),  # type: ignore[arg-type]
+                depth=depth,
                 require=checks.requirements(require),
                 baseline=self._baseline(baseline, model),
+                confidence_intervals=confidence_intervals,
+                config=checks.eval_config(config),
                 split=checks.evaluation_split(self._splits),
             )
         )

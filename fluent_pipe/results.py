@@ -270,23 +270,38 @@ class EvaluationResult(Tabular[Evaluation]):
         """Overall metrics."""
         return dict(self.artifact.facts()["slices"][0]["metrics"])
 
+    @property
+    def searched(self) -> bool:
+        """Whether slices were searched for, by ``evaluate(slices="auto")``."""
+        return "found" in self.artifact.facts()
+
     def rows(self) -> list[dict[str, Any]]:
-        """Slice and its metrics."""
-        return [{"slice": slice_name(s["slice"]), **s["metrics"]} for s in self.artifact.facts()["slices"]]
+        """Slice and its metrics; beside a metric with a confidence interval its ends: ``auc_low``, ``auc_high``."""
+        return [
+            {"slice": slice_name(s["slice"]), **_with_intervals(s["metrics"], s.get("intervals", {}))}
+            for s in self.artifact.facts()["slices"]
+        ]
 
     def worst(self, count: int = 10, *, metric: str | None = None, at_least: int = 100) -> list[dict[str, Any]]:
-        """The slices where a metric is worst: lowest, or highest for an error.
+        """The slices where the model is worst.
+
+        Where slices were searched for, those that were found: significantly worse than all other rows, ordered by how
+        much worse they are at least. Each has its mean loss, that of the other rows, the interval of the difference
+        and its p-value, corrected for all slices that were looked at. See ``evaluate(slices="auto")``.
 
         Parameters
         ----------
         count
             How many.
         metric
-            Default: the main metric of the task.
+            Order the evaluated slices by this metric instead: lowest first, or highest for an error. Default where
+            slices were named: the main metric of the task.
         at_least
-            Fewest examples of a slice to be counted in.
+            Fewest examples of a slice to be counted in, when ordered by a metric.
         """
         facts = self.artifact.facts()
+        if metric is None and self.searched:
+            return self._found()[:count]
         name = metric or facts["primary_metric"]
         if name not in (there := facts["slices"][0]["metrics"]):
             raise ArgumentError(f"Metric {name!r} was not evaluated.", got=name, valid=there)
@@ -294,10 +309,37 @@ class EvaluationResult(Tabular[Evaluation]):
         ordered = sorted(large, key=lambda r: r[name], reverse=lower_is_better(name))[:count]
         return [{"slice": r["slice"], "example_count": r["example_count"], name: r[name]} for r in ordered]
 
+    def _found(self) -> list[dict[str, Any]]:
+        facts = self.artifact.facts()
+        name = facts["primary_metric"]
+        metrics = {slice_name(s["slice"]): s["metrics"] for s in facts["slices"]}
+        return [
+            {
+                "slice": (found := slice_name(one["slice"])),
+                "example_count": one["rows"],
+                name: metrics.get(found, {}).get(name),
+                "loss": one["loss"],
+                "loss_elsewhere": one["loss_elsewhere"],
+                "worse_by_low": one["interval"][0],
+                "worse_by_high": one["interval"][1],
+                "p_adjusted": one["p_adjusted"],
+            }
+            for one in facts["found"]
+        ]
+
     def __repr__(self) -> str:
         rows = self.rows()
         more = f"\n... and {len(rows) - 30} more slices: to_frame() has them all" if len(rows) > 30 else ""
         return text_table(rows[:30]) + more
+
+
+def _with_intervals(metrics: Mapping[str, Any], intervals: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for name, value in metrics.items():
+        named[name] = value
+        if name in intervals:
+            named[f"{name}_low"], named[f"{name}_high"] = intervals[name]
+    return named
 
 
 def slice_name(columns: Mapping[str, Any]) -> str:

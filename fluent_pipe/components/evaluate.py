@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import tensorflow_model_analysis as tfma
+from tensorflow.core.protobuf import saved_model_pb2
 
 from fluent_pipe.artifacts import Model
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation import config, judge, results
+from fluent_pipe.evaluation.cuts import cuts
+from fluent_pipe.evaluation.discovery import Found, worse
 from fluent_pipe.evaluation.evaluator import evaluator
-from fluent_pipe.evaluation.extracts import extractor
+from fluent_pipe.evaluation.extracts import extractor, losses
+from fluent_pipe.evaluation.loss_sums import LossSums
+from fluent_pipe.evaluation.slices import Slicing
+from fluent_pipe.evaluation.transformed import source_columns
 from fluent_pipe.steps.model import Evaluate as EvaluateStep
+from fluent_pipe.training.raw_inputs import argument_name
 
 
 class Evaluate(Component):
@@ -66,7 +75,7 @@ class Evaluate(Component):
             raise EvaluationError(
                 "There is no label to evaluate against.", fix="Name it: preprocess(..., label='the column')."
             )
-        return config.plan(
+        plan = config.plan(
             self._step,
             task=facts["task"],
             label=facts["label"],
@@ -75,6 +84,7 @@ class Evaluate(Component):
             baseline=self._baseline is not None,
             class_count=facts.get("class_count"),
         )
+        return replace(plan, search=self._search(plan))
 
     def _raw_columns(self) -> tuple[str, ...]:
         return tuple(self._examples.value.facts()["columns"])
@@ -94,15 +104,34 @@ class Evaluate(Component):
             load=_served,
             raw_columns=self._raw_columns(),
         )
-        outputs = (
-            self._examples.read(pipeline, split)
-            | f"Predict[{split}]" >> beam.ParDo(work).with_outputs(judge.COUNTS, main="judged")
+        outputs = self._examples.read(pipeline, split) | f"Predict[{split}]" >> beam.ParDo(work).with_outputs(
+            judge.COUNTS, main="judged"
         )
-        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models)
+        worse = outputs["judged"] | "SearchSlices" >> _SearchSlices(plan) if plan.search else None
+        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, worse)
         finish = partial(_finish, self.context.staging, plan, split, str(self._baseline) if self._baseline else None)
         counts = beam.pvalue.AsList(outputs[judge.COUNTS])
+        found = beam.pvalue.AsSingleton(worse) if worse else None
         waits = [beam.pvalue.AsList(w) for w in _collections(written)]
-        return {"": once(pipeline, "Bless", self.context, finish, counts, *waits)}
+        return {"": once(pipeline, "Bless", self.context, finish, counts, found, *waits)}
+
+    def _search(self, plan: config.Plan) -> config.Search | None:
+        """How to look for slices, if that was asked for; decided from the stored rows.
+
+        Of columns with few values all are candidates, but not what the label or the weight is made from: a slice by
+        the answer itself is worse by definition. Numeric columns with many values are cut into buckets if the model
+        reads them; others are often known only afterwards, such as the delay of a flight.
+        """
+        if self._step.depth is None:
+            return None
+        roles = [name for name in (plan.label, plan.weight) if name is not None]
+        answers = source_columns(str(self._graph.value.path), roles).union(roles)
+        columns = [c for c in self._raw_columns() if c not in answers]
+        read = _read_columns(self._model.value.serving, columns)
+        named = plan.slice_columns()
+        found = cuts(self._examples.value.files(self._step.split), columns)
+        chosen = (c for c in found if not c.edges or (c.column in read and c.column not in named))
+        return config.Search(tuple(chosen), self._step.depth)
 
 
 def _saved_model(baseline: Path) -> Path:
@@ -122,6 +151,47 @@ def _served(folder: str) -> judge.Served:
     return ServedModel(folder)
 
 
+def _read_columns(model: Path, columns: Iterable[str]) -> set[str]:
+    """Those of the input's columns that a SavedModel reads; all where it takes serialized examples alone."""
+    read = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
+    signatures = read.meta_graphs[0].signature_def
+    if "serving_raw" not in signatures:
+        return set(columns)
+    return {column for column in columns if argument_name(column) in signatures["serving_raw"].inputs}
+
+
+class _SearchSlices(beam.PTransform):  # type: ignore[misc]
+    """Judged batches to one list of the slices where the model is worse."""
+
+    def __init__(self, plan: config.Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def expand(self, judged: beam.PCollection) -> beam.PCollection[list[Found]]:
+        depth = self._plan.search.depth if self._plan.search else 0
+        return (
+            judged
+            | "Losses" >> beam.Map(losses, self._plan)
+            | "SumBySlice" >> beam.CombineGlobally(LossSums(depth))
+            | "Worse" >> beam.Map(_worst)
+        )
+
+
+MOST_FOUND = 100
+"""Slices of which all metrics are computed; the worst come first."""
+
+
+def _worst(sums: Any) -> list[Found]:
+    return worse(sums)[:MOST_FOUND]
+
+
+def _slicings(found: list[Found]) -> tuple[Slicing, ...]:
+    keys: dict[tuple[str, ...], set[Any]] = {}
+    for one in found:
+        keys.setdefault(tuple(one.slice), set()).add(tuple(one.slice.items()))
+    return tuple(Slicing(columns, only=frozenset(only)) for columns, only in keys.items())
+
+
 class _Tfma(beam.PTransform):  # type: ignore[misc]
     """Judged batches to TFMA's files.
 
@@ -129,15 +199,19 @@ class _Tfma(beam.PTransform):  # type: ignore[misc]
     not given the models themselves, and here they have predicted already.
     """
 
-    def __init__(self, plan: config.Plan, folder: str, models: dict[str, str]) -> None:
+    def __init__(
+        self, plan: config.Plan, folder: str, models: dict[str, str], worse: beam.PCollection | None = None
+    ) -> None:
         super().__init__()
         self._plan = plan
         self._folder = folder
         self._models = models
+        self._worse = worse
 
     def expand(self, judged: beam.PCollection) -> dict[str, Any]:
         eval_config = config.eval_config(self._plan)
-        evaluators = [evaluator(eval_config)]
+        also = None if self._worse is None else self._worse | "Slicings" >> beam.Map(_slicings)
+        evaluators = [evaluator(eval_config, also=also)]
         evaluation = (
             judged
             | "Extracts" >> tfma.BatchedInputsToExtracts()
@@ -161,7 +235,13 @@ def _collections(written: Any) -> list[beam.PCollection]:
 
 
 def _finish(
-    folder: str, plan: config.Plan, split: str, baseline: str | None, counts: list[judge.Counts], *_: Any
+    folder: str,
+    plan: config.Plan,
+    split: str,
+    baseline: str | None,
+    counts: list[judge.Counts],
+    found: list[Found] | None,
+    *_: Any,
 ) -> dict[str, Any]:
     judge.check(counts, split=split)
-    return results.write(Path(folder), plan, baseline=baseline)
+    return results.write(Path(folder), plan, baseline=baseline, found=found)

@@ -28,7 +28,13 @@ def terminal_report(run: Run) -> str:
         value = evaluation.metrics.get(primary)
         parts.append(f"{primary} overall: {'n/a' if value is None else f'{value:.4f}'}")
         worst = evaluation.worst(WORST)
-        if worst:
+        if evaluation.searched:
+            parts.append(
+                f"Slices where the model is significantly worse than elsewhere:\n{text_table(worst)}"
+                if worst
+                else "No slice was found where the model is significantly worse than elsewhere."
+            )
+        elif worst:
             parts.append(f"Worst slices by {primary} (of 100 examples or more):\n{text_table(worst)}")
     if "ModelBlessing" in made and run.blessing.note:
         parts.append(run.blessing.note)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import tensorflow_model_analysis as tfma
+from google.protobuf import text_format
 from tensorflow_model_analysis.proto import config_pb2
 
+from fluent_pipe.errors import EvaluationError
+from fluent_pipe.evaluation.cuts import Cut
 from fluent_pipe.steps import metrics
 from fluent_pipe.steps.limits import ChangeLimit, Limit, SliceColumns, ValueLimit
 from fluent_pipe.steps.model import Evaluate
@@ -23,6 +27,22 @@ class Requirement:
     metric: str
     limit: Limit
     columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Slices to look for.
+
+    Parameters
+    ----------
+    cuts
+        How columns are cut.
+    depth
+        Most columns of a slice.
+    """
+
+    cuts: tuple[Cut, ...]
+    depth: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,12 @@ class Plan:
         Whether an earlier model is compared with.
     class_count
         Classes of a multi-class label, where they are known.
+    confidence_intervals
+        Whether metrics get intervals.
+    config
+        More of it, as the text of a ``tfma.EvalConfig``.
+    search
+        How to look for more slices; None for no search.
     """
 
     task: str
@@ -55,6 +81,9 @@ class Plan:
     requirements: tuple[Requirement, ...]
     baseline: bool
     class_count: int | None = None
+    confidence_intervals: bool = False
+    config: str | None = None
+    search: Search | None = None
 
     @property
     def primary_metric(self) -> str:
@@ -67,8 +96,13 @@ class Plan:
         return (CANDIDATE, BASELINE) if self.baseline else (CANDIDATE,)
 
     def slice_columns(self) -> list[str]:
-        """Every column that a slice needs, once."""
-        return list(dict.fromkeys(c for columns in self.slices for c in columns))
+        """Every column that a slice needs, once; not those that are searched."""
+        return list(dict.fromkeys([c for columns in self.slices for c in columns] + config_columns(self.config)))
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether metrics look at columns of the input."""
+        return bool(self.config and re.search(r"query_key|feature|gain_key", self.config))
 
 
 def plan(
@@ -100,8 +134,44 @@ def plan(
     requirements = tuple(_requirements(step, task))
     chosen = metrics.chosen(step.metrics, tuple(r.metric for r in requirements), task=task, weighted=weight is not None)
     slices = {frozenset(s): tuple(s) for s in ((), *step.slices, *(r.columns for r in requirements))}
-    metrics.check_columns(slices.values(), columns)
-    return Plan(task, label, weight, chosen, tuple(slices.values()), requirements, baseline, class_count)
+    metrics.check_columns([*slices.values(), config_columns(step.config)], columns)
+    return Plan(
+        task,
+        label,
+        weight,
+        chosen,
+        tuple(slices.values()),
+        requirements,
+        baseline,
+        class_count,
+        confidence_intervals=step.confidence_intervals,
+        config=step.config,
+    )
+
+
+def parsed(config: str) -> tfma.EvalConfig:
+    """A ``tfma.EvalConfig`` from its text.
+
+    Raises
+    ------
+    EvaluationError
+        If it is none.
+    """
+    try:
+        return text_format.Parse(config, tfma.EvalConfig())
+    except text_format.ParseError as error:
+        raise EvaluationError(
+            f"config= of evaluate() is no tfma.EvalConfig: {error}.", fix="Give the object, or a file of its text."
+        ) from error
+
+
+def config_columns(config: str | None) -> list[str]:
+    """The columns that the slices of a ``tfma.EvalConfig`` need."""
+    if config is None:
+        return []
+    read = parsed(config)
+    across = [s for c in read.cross_slicing_specs for s in (c.baseline_spec, *c.slicing_specs)]
+    return [column for spec in (*read.slicing_specs, *across) for column in (*spec.feature_keys, *spec.feature_values)]
 
 
 def _requirements(step: Evaluate, task: str) -> Iterator[Requirement]:
@@ -135,11 +205,28 @@ def eval_config(plan: Plan) -> tfma.EvalConfig:
         metrics=[_metric(plan, m) for m in plan.metrics if m.name != "example_count"], model_names=names
     )
     specs = [counted, others] if others.metrics else [counted]
-    return tfma.EvalConfig(
+    config = tfma.EvalConfig(
         model_specs=models,
         metrics_specs=specs,
         slicing_specs=[tfma.SlicingSpec(feature_keys=columns) for columns in plan.slices],
     )
+    if plan.confidence_intervals:
+        config.options.compute_confidence_intervals.value = True
+        config.options.confidence_intervals.method = config_pb2.ConfidenceIntervalOptions.POISSON_BOOTSTRAP
+    if plan.config:
+        _add(config, parsed(plan.config), names if plan.baseline else [])
+    return config
+
+
+def _add(config: tfma.EvalConfig, more: tfma.EvalConfig, models: list[str]) -> None:
+    """What a person's own config says beside the models, added to ``config``."""
+    for spec in more.metrics_specs:
+        del spec.model_names[:]
+        spec.model_names.extend(models)
+    config.metrics_specs.extend(more.metrics_specs)
+    config.slicing_specs.extend(s for s in more.slicing_specs if s not in config.slicing_specs)
+    config.cross_slicing_specs.extend(more.cross_slicing_specs)
+    config.options.MergeFrom(more.options)
 
 
 def tfma_name(plan: Plan, model: str) -> str:

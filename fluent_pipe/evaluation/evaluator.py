@@ -31,7 +31,7 @@ from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation import bootstrap
 from fluent_pipe.evaluation.histogram import quick
 from fluent_pipe.evaluation.row_metrics import RowMetrics, unbatched, with_slice_keys
-from fluent_pipe.evaluation.slices import SliceKey
+from fluent_pipe.evaluation.slices import SliceKey, Slicing
 from fluent_pipe.evaluation.summed_metrics import SummedMetric, summed_metrics
 from fluent_pipe.evaluation.table import Metrics, State, Table, slicings
 
@@ -39,7 +39,10 @@ MetricsDict = Mapping[metric_types.MetricKey, Any]
 
 
 def evaluator(
-    eval_config: tfma.EvalConfig, *, run_after: str = extractor.LAST_EXTRACTOR_STAGE_NAME
+    eval_config: tfma.EvalConfig,
+    *,
+    run_after: str = extractor.LAST_EXTRACTOR_STAGE_NAME,
+    also: beam.PCollection[tuple[Slicing, ...]] | None = None,
 ) -> tfma.evaluators.Evaluator:
     """An evaluator for ``tfma.ExtractAndEvaluate`` and the transforms around it.
 
@@ -51,6 +54,8 @@ def evaluator(
         Stage after which the extracts are taken. They must still be batches: a record batch of the columns to slice by
         under ``tfma.ARROW_RECORD_BATCH_KEY``; labels, predictions and example weights as arrays of ``[rows]`` or
         ``[rows, classes]``, by model and output where there are several.
+    also
+        One element: slices to evaluate beside those of ``eval_config``, which are known only when the job runs.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def evaluator(
     go through TFMA row by row, into the same results. So do whole specs with a ``query_key``, and the jackknife.
     """
     return tfma.evaluators.Evaluator(
-        stage_name="EvaluateWholeBatches", run_after=run_after, ptransform=_Evaluate(eval_config)
+        stage_name="EvaluateWholeBatches", run_after=run_after, ptransform=_Evaluate(eval_config, also)
     )
 
 
@@ -138,16 +143,17 @@ def _replicates(eval_config: tfma.EvalConfig) -> int:
 
 
 class _Evaluate(beam.PTransform):  # type: ignore[misc]
-    def __init__(self, eval_config: tfma.EvalConfig) -> None:
+    def __init__(self, eval_config: tfma.EvalConfig, also: beam.PCollection | None) -> None:
         super().__init__()
         self._config = eval_config
+        self._also = also
 
     def expand(self, extracts: beam.PCollection) -> dict[str, beam.PCollection]:
         here, stock_specs = self._shared_out()
         evaluations: dict[str, list[beam.PCollection]] = {}
         parts = []
         if here or not stock_specs:
-            parts.append(extracts | "WholeBatches" >> _WholeBatches(self._config, here))
+            parts.append(extracts | "WholeBatches" >> _WholeBatches(self._config, here, self._also))
         if stock_specs:
             config = tfma.EvalConfig()
             config.CopyFrom(self._config)
@@ -186,16 +192,19 @@ def _rows(extracts: Mapping[str, Any], slicing: Iterable[Any]) -> Iterator[dict[
 
 
 class _WholeBatches(beam.PTransform):  # type: ignore[misc]
-    def __init__(self, eval_config: tfma.EvalConfig, specs: list[tfma.MetricsSpec]) -> None:
+    def __init__(
+        self, eval_config: tfma.EvalConfig, specs: list[tfma.MetricsSpec], also: beam.PCollection | None
+    ) -> None:
         super().__init__()
         self._config = eval_config
         self._specs = specs
+        self._also = () if also is None else (beam.pvalue.AsSingleton(also),)
 
     def expand(self, extracts: beam.PCollection) -> dict[str, beam.PCollection]:
         parts = Computations.of(self._config, self._specs)
         states = (
             extracts
-            | "SumBySlice" >> beam.ParDo(_SumBySlice(parts.metrics))
+            | "SumBySlice" >> beam.ParDo(_SumBySlice(parts.metrics), *self._also)
             | "MergeSlices" >> beam.CombinePerKey(MergeStates(parts.metrics))
         )
         found = states | "Metrics" >> beam.ParDo(_Results(parts))
@@ -233,8 +242,8 @@ class _SumBySlice(beam.DoFn):  # type: ignore[misc]
     def start_bundle(self) -> None:
         self._table = Table(self._metrics)
 
-    def process(self, extracts: Mapping[str, Any]) -> Iterable[Any]:
-        self._table.add(extracts)
+    def process(self, extracts: Mapping[str, Any], also: tuple[Slicing, ...] = ()) -> Iterable[Any]:
+        self._table.add(extracts, also)
         return ()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:

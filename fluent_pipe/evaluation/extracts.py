@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.utils import util
 
+from fluent_pipe.arrow.tfx import to_tfx
 from fluent_pipe.evaluation.config import BASELINE, CANDIDATE, Plan
+from fluent_pipe.evaluation.discovery import row_loss
 
 LABEL = "__label__"
 WEIGHT = "__weight__"
@@ -53,6 +56,21 @@ def values(batch: pa.RecordBatch, name: str) -> Values:
     return result
 
 
+def losses(batch: pa.RecordBatch, plan: Plan) -> tuple[pa.RecordBatch, Values, Values | None]:
+    """Slice columns, what the candidate lost and the weight of each row: what the search for slices adds up."""
+    names = [cut.column for cut in plan.search.cuts] if plan.search else []
+    columns = [batch.column(batch.schema.get_field_index(name)) for name in names]
+    loss = row_loss(values(batch, LABEL), values(batch, PREDICTION[CANDIDATE]), task=plan.task)
+    weight = values(batch, WEIGHT)[:, 0] if plan.weight else None
+    return pa.RecordBatch.from_arrays(columns, names=names), loss, weight
+
+
+def _input(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns of a judged batch that come from the input."""
+    names = [name for name in batch.schema.names if name not in (LABEL, WEIGHT, *PREDICTION.values())]
+    return pa.RecordBatch.from_arrays([batch.column(batch.schema.get_field_index(n)) for n in names], names=names)
+
+
 def extractor(plan: Plan) -> tfma.extractors.Extractor:
     """Judged batches to TFMA's extracts, still in batches.
 
@@ -64,7 +82,9 @@ def extractor(plan: Plan) -> tfma.extractors.Extractor:
 def _extracts(extracts: dict[str, Any], plan: Plan) -> dict[str, Any]:
     batch = extracts[tfma.ARROW_RECORD_BATCH_KEY]
     predictions = {model: values(batch, PREDICTION[model]) for model in plan.models}
+    features = util.record_batch_to_tensor_values(to_tfx(_input(batch))) if plan.needs_features else None
     return {
+        **({} if features is None else {tfma.FEATURES_KEY: features}),
         tfma.ARROW_RECORD_BATCH_KEY: batch,
         tfma.LABELS_KEY: values(batch, LABEL),
         # As TFMA's own extractors: by model name when there are several models, bare when there is one.

@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fluent_pipe import progress
+from fluent_pipe.arrow.tfx import plain
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation.config import BASELINE, CANDIDATE, Plan
+from fluent_pipe.evaluation.cuts import slice_values
 from fluent_pipe.evaluation.extracts import Values, judged
 from fluent_pipe.evaluation.transformed import TransformedColumns
 
@@ -86,8 +88,9 @@ class Judge(beam.DoFn):  # type: ignore[misc]
         self._graph = graph
         self._models = models
         self._load = load
-        self._raw = [c for c in plan.slice_columns() if c in raw_columns]
-        self._transformed = [c for c in plan.slice_columns() if c not in raw_columns]
+        wanted = plan.slice_columns()
+        self._raw = list(raw_columns) if plan.needs_features else [c for c in wanted if c in raw_columns]
+        self._transformed = [c for c in wanted if c not in raw_columns]
 
     def setup(self) -> None:
         with self._context.explained():
@@ -115,6 +118,10 @@ class Judge(beam.DoFn):  # type: ignore[misc]
         )
         slices = {c: batch.column(batch.schema.get_field_index(c)) for c in self._raw}
         slices |= {c: features[c] for c in self._transformed}
+        if self._plan.search is not None:
+            # Few values each: as codes they are small, since the runner keeps these rows until the search has ended.
+            found = slice_values(batch, self._plan.search.cuts)
+            slices |= {c: plain(v).dictionary_encode() for c, v in found.items() if c not in slices}
         usable: Mask = ~np.any(list(unusable.values()), axis=0)
         if usable.all():
             yield judged(label, weight, predictions, slices)

@@ -62,6 +62,14 @@ def no_rows(metric: str, limit: Limit, *, columns: tuple[str, ...]) -> dict[str,
     }  # fmt: skip
 
 
+def threshold(metric: str, where: Mapping[str, Any], *, limit: str, got: float | None = None) -> dict[str, Any]:
+    """A threshold of TFMA's own that did not hold, in TFMA's words."""
+    return {
+        "metric": metric, "slice": dict(where), "got": got, "needed": limit, "baseline": None, "change": None,
+        "ok": False,
+    }  # fmt: skip
+
+
 def needed(limit: Limit) -> str:
     """A limit in words.
 

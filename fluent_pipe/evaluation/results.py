@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import tensorflow_model_analysis as tfma
 
 from fluent_pipe.evaluation import reasons
 from fluent_pipe.evaluation.config import BASELINE, Plan
+from fluent_pipe.evaluation.discovery import Found
 
 BLESSED = "BLESSED"
 NOT_BLESSED = "NOT_BLESSED"
@@ -23,11 +24,15 @@ Number = float | int | None
 
 @dataclass(frozen=True)
 class SliceMetrics:
-    """Metrics of one slice, by name; None for what is not a number. ``baseline`` is empty without an earlier model."""
+    """Metrics of one slice, by name; None for what is not a number. ``baseline`` is empty without an earlier model.
+
+    ``intervals`` are of the candidate's metrics: lower and upper end.
+    """
 
     slice: dict[str, Any]
     candidate: dict[str, Number]
     baseline: dict[str, Number]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def read(folder: Path) -> list[SliceMetrics]:
@@ -37,14 +42,32 @@ def read(folder: Path) -> list[SliceMetrics]:
 
 def _slice(found: Any) -> SliceMetrics:
     key = {k.column: _slice_value(k) for k in found.slice_key.single_slice_keys}
-    candidate: dict[str, Number] = {}
-    baseline: dict[str, Number] = {}
+    made = SliceMetrics(key, {}, {})
     for entry in found.metric_keys_and_values:
-        if entry.key.is_diff or entry.key.HasField("sub_key") or entry.value.WhichOneof("type") != "double_value":
+        if entry.key.is_diff or entry.value.WhichOneof("type") != "double_value":
             continue
-        into = baseline if entry.key.model_name == BASELINE else candidate
-        into[entry.key.name] = _number(entry.key.name, entry.value.double_value.value)
-    return SliceMetrics(key, candidate, baseline)
+        name, of_baseline = metric_name(entry.key), entry.key.model_name == BASELINE
+        into = made.baseline if of_baseline else made.candidate
+        into[name] = _number(name, entry.value.double_value.value)
+        if entry.HasField("confidence_interval") and not of_baseline:
+            interval = entry.confidence_interval
+            made.intervals[name] = interval.lower_bound.double_value.value, interval.upper_bound.double_value.value
+    return made
+
+
+def metric_name(key: Any) -> str:
+    """A metric's name in one word: with its output and class where it has them.
+
+    Examples
+    --------
+    >>> from tensorflow_model_analysis.proto import metrics_for_slice_pb2
+    >>> key = metrics_for_slice_pb2.MetricKey(name="recall", sub_key={"top_k": {"value": 3}})
+    >>> metric_name(key)
+    'recall[top_k=3]'
+    """
+    parts = [f"{kind.name}={value.value}" for kind, value in key.sub_key.ListFields()]
+    parts += [kind.name for kind, _ in key.aggregation_type.ListFields()]
+    return f"{key.output_name + '/' if key.output_name else ''}{key.name}" + (f"[{', '.join(parts)}]" if parts else "")
 
 
 def _slice_value(key: Any) -> Any:
@@ -90,31 +113,61 @@ def _judged(plan: Plan, requirement: Any, found: Iterable[SliceMetrics]) -> list
     ]
 
 
+def _add_config_failures(judged: dict[str, Any], validation: Any) -> None:
+    """Thresholds of a person's own ``tfma.EvalConfig`` count too; TFMA has judged them."""
+    known = {(entry["metric"], tuple(sorted(entry["slice"]))) for entry in judged["reasons"]}
+    for of_slice in validation.metric_validations_per_slice:
+        columns = {k.column: _slice_value(k) for k in of_slice.slice_key.single_slice_keys}
+        for failure in of_slice.failures:
+            name = metric_name(failure.metric_key)
+            if (name, tuple(sorted(columns))) not in known:
+                limit = str(failure.metric_threshold).replace("\n", " ").strip()
+                got = failure.metric_value.double_value.value
+                judged["reasons"].append(reasons.threshold(name, columns, got=_number(name, got), limit=limit))
+    judged_columns = {columns for _, columns in known}
+    for spec in validation.missing_slices:
+        if tuple(sorted(spec.feature_keys)) not in judged_columns:
+            judged["reasons"].append(reasons.threshold("a threshold", dict.fromkeys(spec.feature_keys), limit="rows"))
+    judged["blessed"] = all(entry["ok"] for entry in judged["reasons"])
+
+
 def _facts(found: SliceMetrics, plan: Plan) -> dict[str, Any]:
     def in_order(metrics: dict[str, Number]) -> dict[str, Number]:
-        return {m.name: metrics.get(m.name) for m in plan.metrics}
+        return {**{m.name: metrics.get(m.name) for m in plan.metrics}, **metrics}
 
     facts: dict[str, Any] = {"slice": found.slice, "metrics": in_order(found.candidate)}
+    if found.intervals:
+        facts["intervals"] = found.intervals
     return {**facts, "baseline_metrics": in_order(found.baseline)} if plan.baseline else facts
 
 
-def write(folder: Path, plan: Plan, *, baseline: str | None) -> dict[str, Any]:
+def write(folder: Path, plan: Plan, *, baseline: str | None, found: list[Found] | None = None) -> dict[str, Any]:
     """Read TFMA's results in ``folder`` and write the facts and the verdict beside them.
 
     Parameters
     ----------
     baseline
         Path of the earlier model, for the record.
+    found
+        Slices where the model is worse, if they were searched for.
 
     Returns
     -------
     dict
         The content of ``reasons.json``.
     """
-    found = read(folder)
-    slices = [_facts(s, plan) for s in found]
-    facts = {"slices": slices, "baseline": baseline, "task": plan.task, "primary_metric": plan.primary_metric}
-    judged = verdict(plan, found, baseline=baseline)
+    evaluated = read(folder)
+    facts: dict[str, Any] = {
+        "slices": [_facts(s, plan) for s in evaluated],
+        "baseline": baseline,
+        "task": plan.task,
+        "primary_metric": plan.primary_metric,
+    }
+    if found is not None:
+        facts["found"] = [asdict(one) for one in found]
+    judged = verdict(plan, evaluated, baseline=baseline)
+    if plan.config:
+        _add_config_failures(judged, tfma.load_validation_result(str(folder)))
     (folder / "metrics.json").write_text(json.dumps(facts, indent=1, allow_nan=False))
     (folder / "reasons.json").write_text(json.dumps(judged, indent=1, allow_nan=False))
     (folder / (BLESSED if judged["blessed"] else NOT_BLESSED)).touch()

@@ -49,10 +49,13 @@ class Slicing:
         To slice by, every value of them.
     values
         Columns and the one value that a row must have there.
+    only
+        The slices wanted of those by ``columns``; None for all.
     """
 
     columns: tuple[str, ...]
     values: tuple[tuple[str, Any], ...] = ()
+    only: frozenset[SliceKey] | None = None
 
     @staticmethod
     def of(spec: Any) -> Slicing:
@@ -76,14 +79,15 @@ class Slicing:
         if not set(columns) <= set(batch.schema.names):
             return Membership(np.zeros(0, np.int64), np.zeros(0, np.int64), [])
         found = membership(batch, columns)
-        return self._fixed(found) if self.values else found
+        return found if self.only is None and not self.values else self._chosen(found)
 
-    def _fixed(self, found: Membership) -> Membership:
+    def _chosen(self, found: Membership) -> Membership:
         fixed = dict(self.values)
         chosen = [
             number
             for number, key in enumerate(found.keys)
             if all(column not in fixed or value in (fixed[column], str(fixed[column])) for column, value in key)
+            and (self.only is None or key in self.only)
         ]
         codes = np.full(len(found.keys), -1, np.int64)
         codes[chosen] = np.arange(len(chosen))

@@ -109,18 +109,20 @@ class Table:
         self._sums: list[list[list[Sums]]] = []
         self._by_row: list[list[Any]] = []
 
-    def add(self, extracts: Mapping[str, Any]) -> None:
+    def add(self, extracts: Mapping[str, Any], also: Sequence[Slicing] = ()) -> None:
         """One batch more.
 
         Parameters
         ----------
         extracts
             TFMA's, in a batch: the record batch to slice by, labels, predictions and weights.
+        also
+            Slices beside those of the metrics.
         """
         record_batch = extracts[tfma.ARROW_RECORD_BATCH_KEY]
         if not record_batch.num_rows:
             return
-        members = self._members(record_batch)
+        members = self._members(record_batch, (*self._metrics.slicing, *also))
         batch = Batch(extracts, record_batch.num_rows)
         times = multiplicity(extracts, record_batch.num_rows, replicates=self._metrics.replicates)
         for number, metric in enumerate(self._metrics.summed):
@@ -138,15 +140,15 @@ class Table:
             by_row = [self._metrics.by_row.compact(a) for a in self._by_row[slot]]
             yield key, State(self._rows[slot], sums, by_row)
 
-    def _members(self, record_batch: Any) -> Members:
+    def _members(self, record_batch: Any, slicing_specs: Sequence[Slicing]) -> Members:
         rows, slots = [], []
-        for slicing in self._metrics.slicing:
+        for slicing in slicing_specs:
             members = slicing.members(record_batch)
             known = np.array([self._slot(key) for key in members.keys], np.int64)
             rows.append(members.rows)
             slots.append(known[members.codes] if len(members.codes) else members.codes)
         every = np.concatenate(rows), np.concatenate(slots)
-        overlap = any(slicing.values for slicing in self._metrics.slicing)
+        overlap = any(slicing.values or slicing.only for slicing in slicing_specs)
         return Members.of(*(_unique(*every) if overlap else every), total=record_batch.num_rows)
 
     def _slot(self, key: SliceKey) -> int:
@@ -176,7 +178,7 @@ class Table:
 
 
 def _unique(rows: Any, slots: Any) -> tuple[Any, Any]:
-    """Without repeats: slicings by given values may overlap, and a row counts once in a slice."""
+    """Without repeats: slicings may overlap, and a row counts once in a slice."""
     if not len(rows):
         return rows, slots
     width = int(slots.max()) + 1

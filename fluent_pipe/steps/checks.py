@@ -15,6 +15,7 @@ from fluent_pipe.steps.base import Pairs
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import ChangeLimit, Distance, ValueLimit
 
+MOST_SLICE_COLUMNS = 3
 COLUMN_TYPES = ("int", "float", "string", "bool", "date", "timestamp")
 T = TypeVar("T")
 
@@ -190,6 +191,37 @@ def requirements(given: Mapping[str, Any] | None) -> Pairs:
                     fix="Give fp.at_least(0.65), fp.at_most(...), fp.change_at_least(...) or fp.change_at_most(...).",
                 )
     return tuple(asked.items())
+
+
+def slice_depth(slices: Any) -> int | None:
+    """Most columns of the slices to look for; None if slices are named.
+
+    Examples
+    --------
+    >>> slice_depth("auto"), slice_depth(1), slice_depth(["carrier"])
+    (2, 1, None)
+    """
+    if slices == "auto":
+        return 2
+    if isinstance(slices, int):
+        if isinstance(slices, bool) or not 1 <= slices <= MOST_SLICE_COLUMNS:
+            raise ArgumentError(
+                f"slices= looks for slices of 1 to {MOST_SLICE_COLUMNS} columns, got {slices!r}.",
+                fix='Give a number, "auto", or columns to slice by.',
+            )
+        return slices
+    return None
+
+
+def eval_config(given: Any) -> str | None:
+    """A ``tfma.EvalConfig`` as text: of one, or of a file that holds one."""
+    if given is None:
+        return None
+    if type(given).__name__ == "EvalConfig":
+        return str(given)
+    if not isinstance(given, (str, os.PathLike)):
+        raise ArgumentError(f"config= takes a tfma.EvalConfig, or a file of one as text, got {given!r}.")
+    return Path(file(given, "evaluate")).read_text(encoding="utf-8")
 
 
 def class_weights(given: Any) -> Any:

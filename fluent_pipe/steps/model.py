@@ -92,10 +92,16 @@ class Evaluate(Step):
         Names of TFMA or Keras metrics; empty for defaults by the kind of label.
     slices
         Columns, or crosses of columns, of the input or of the transformed features.
+    depth
+        Look for slices where the model is worse, of at most so many columns; None for no search.
     require
         ``((metric, (limit, ...)), ...)``: the model is blessed if all hold.
     baseline
         Earlier model to compare with.
+    confidence_intervals
+        Whether metrics get intervals, by bootstrap.
+    config
+        A ``tfma.EvalConfig`` as text: metrics, slices, thresholds and options beside those above.
     split
         Whose rows to evaluate on.
     """
@@ -106,8 +112,11 @@ class Evaluate(Step):
     schema: Ref[Schema] = needs()
     metrics: tuple[str, ...] = ()
     slices: SliceColumns = ()
+    depth: int | None = None
     require: Pairs = ()
     baseline: Earlier[Model] | str | None = None
+    confidence_intervals: bool = False
+    config: str | None = None
     split: str
 
     def foreseen(self, facts: Mapping[str, Mapping[str, Any]]) -> FluentPipeError | None:
@@ -124,6 +133,7 @@ class Evaluate(Step):
         return None
 
     call: ClassVar[str] = "evaluate"
+    version: ClassVar[int] = 2
     produces: ClassVar[tuple[type[Evaluation] | type[ModelBlessing], ...]] = (Evaluation, ModelBlessing)
 
     def source_files(self) -> tuple[str, ...]:
