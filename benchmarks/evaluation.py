@@ -59,7 +59,7 @@ def evaluate(csv: Path, root: Path, mode: str) -> dict[str, float]:
         metrics=METRICS,
         slices=() if mode == "auto" else SLICES,
         depth=2 if mode == "auto" else None,
-        intervals=mode == "intervals",
+        confidence_intervals=mode == "intervals",
         split="all",
     )
     inputs = (

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, PushedModel
 from fluent_pipe.errors import FluentPipeError, StepFailed, StoreError
+from fluent_pipe.imports import quick_imports
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan, resolve_earlier
 from fluent_pipe.runners.base import JobResult, Runner
 from fluent_pipe.steps.base import Ref, Step
@@ -274,14 +275,15 @@ class Job:
         return resolve_earlier(self._execution.name, step, inputs, self._execution.store)
 
     def _lower(self) -> dict[str, Component]:
-        from fluent_pipe.components.base import Context
-        from fluent_pipe.lowering import lower
+        with quick_imports():
+            from fluent_pipe.components.base import Context
+            from fluent_pipe.lowering import lower
 
-        components = {}
-        for step in self._steps:
-            context = Context(step.id, str(self._staging.folder(step.id)))
-            components[step.id] = lower(step, context, self._resolve, self.earlier[step.id])
-        return components
+            components = {}
+            for step in self._steps:
+                context = Context(step.id, str(self._staging.folder(step.id)))
+                components[step.id] = lower(step, context, self._resolve, self.earlier[step.id])
+            return components
 
     def _resolve(self, _: str, ref: Ref[Any]) -> tuple[Artifact | None, Live | None]:
         if ref.step in self._execution.done:

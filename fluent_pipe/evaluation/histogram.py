@@ -109,7 +109,9 @@ class MatricesOfHistogram:
 def quick(computation: metric_types.DerivedMetricComputation) -> Callable[..., Any]:
     """The function of a derived computation; where it makes confusion matrices out of a histogram, a quick one."""
     result: Callable[..., Any] = computation.result
-    if not result.__qualname__.startswith(f"{binary_confusion_matrices.binary_confusion_matrices.__name__}.<locals>"):
+    if not getattr(result, "__qualname__", "").startswith(
+        f"{binary_confusion_matrices.binary_confusion_matrices.__name__}.<locals>"
+    ):
         return result
     told = inspect.getclosurevars(result).nonlocals
     thresholds = told.get("thresholds")

@@ -78,6 +78,7 @@ def fit(model: keras.Model, data: TrainingData, fitting: Fitting, *, features: l
     steps = fitting.steps or training.count
     passes = math.ceil(fitting.epochs * steps / max(training.count, 1))
     watch = _Watch(fitting, data, features, batches=steps)
+    _build_optimizer(model)
     try:
         history = model.fit(
             training.dataset(passes=passes),
@@ -98,6 +99,17 @@ def fit(model: keras.Model, data: TrainingData, fitting: Fitting, *, features: l
     losses = {name: [float(v) for v in values] for name, values in history.history.items()}
     _check_finite(model, losses, _causes(data, fitting, features))
     return losses
+
+
+def _build_optimizer(model: keras.Model) -> None:
+    """Make the optimizer's variables now.
+
+    Keras would make them while it traces the first training step, and a function that makes variables while it is
+    traced is traced a second time.
+    """
+    optimizer = model.optimizer
+    if model.built and optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
 
 
 def _check_finite(model: keras.Model, history: Mapping[str, list[float]], causes: str) -> None:
