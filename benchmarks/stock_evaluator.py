@@ -23,6 +23,8 @@ class _Stock(beam.PTransform):
         return rows | "Stock" >> stock.ptransform
 
 
-def stock_evaluator(eval_config: tfma.EvalConfig) -> tfma.evaluators.Evaluator:
-    """As ``fluent_pipe.evaluation.evaluator.evaluator``, by TFMA alone."""
+def stock_evaluator(eval_config: tfma.EvalConfig, *, also: Any = None) -> tfma.evaluators.Evaluator:
+    """As ``fluent_pipe.evaluation.evaluator.evaluator``, by TFMA alone; it knows no slices found on the way."""
+    if also is not None:
+        raise ValueError("stock TFMA evaluates slices that are named")
     return tfma.evaluators.Evaluator("Stock", extractor.LAST_EXTRACTOR_STAGE_NAME, _Stock(eval_config))

@@ -25,8 +25,9 @@ from tensorflow_model_analysis.extractors import extractor
 from tensorflow_model_analysis.metrics import metric_specs, metric_types
 from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
-from tensorflow_model_analysis.utils import model_util
+from tensorflow_model_analysis.utils import model_util, util
 
+from fluent_pipe.arrow.tfx import to_tfx
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation import bootstrap
 from fluent_pipe.evaluation.histogram import quick
@@ -187,6 +188,8 @@ def _rows(extracts: Mapping[str, Any], slicing: Iterable[Any]) -> Iterator[dict[
     for members in (s.members(batch) for s in slicing):
         for row, code in zip(members.rows.tolist(), members.codes.tolist(), strict=True):
             keys[row].append(members.keys[code])
+    if tfma.FEATURES_KEY not in extracts:  # without them every row would have the same query
+        extracts = {**extracts, tfma.FEATURES_KEY: util.record_batch_to_tensor_values(to_tfx(batch))}
     for row, own in zip(unbatched(extracts), keys, strict=True):
         yield with_slice_keys(row, list(dict.fromkeys(own)))
 

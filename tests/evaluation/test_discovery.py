@@ -43,7 +43,7 @@ def test_as_welch_and_benjamini_yekutieli_on_the_rows(
 
 def test_planted_slices_are_found_and_nothing_else() -> None:
     columns, loss = planted()
-    found = worse(summed(columns, loss))
+    found = worse(summed(columns, loss), effect_size=0.4)
     assert {tuple(f.slice.items()) for f in found} == {(("month", 6),), (("carrier", "B6"), ("origin", "LGA"))}
     for slice_found in found:
         assert slice_found.interval[0] < slice_found.difference < slice_found.interval[1]
@@ -54,7 +54,7 @@ def test_planted_slices_are_found_and_nothing_else() -> None:
 
 def test_a_cross_needs_its_depth() -> None:
     columns, loss = planted()
-    assert [f.slice for f in worse(summed(columns, loss, depth=1))] == [{"month": 6}]
+    assert [f.slice for f in worse(summed(columns, loss, depth=1), effect_size=0.4)] == [{"month": 6}]
 
 
 @pytest.mark.parametrize("kind", ["exponential", "log loss", "rare"])
