@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         infinity_norm,
         jensen_shannon,
     )
+    from fluent_pipe.steps.resources import Resources
 
 __version__ = "0.1.0"
 
@@ -41,11 +42,13 @@ _HOMES = {
     "change_at_most": "fluent_pipe.steps.limits",
     "infinity_norm": "fluent_pipe.steps.limits",
     "jensen_shannon": "fluent_pipe.steps.limits",
+    "Resources": "fluent_pipe.steps.resources",
 }
 
 __all__ = [
     "FluentPipeError",
     "Pipeline",
+    "Resources",
     "Run",
     "at_least",
     "at_most",

@@ -113,6 +113,41 @@ class TransformGraph(_Split):
         return f"{len(self.facts()['features'])} features"
 
 
+class HyperParameters(Artifact):
+    """A search's best: ``best_hyperparameters.txt``, in KerasTuner's own format, and ``trials.json``.
+
+    ``trials.json`` holds ``{"objective": str | null, "direction": "min" | "max" | null, "algorithm": str | null,
+    "best": trial id | null, "values": {name: value}, "trials": [{"id": str, "state": "completed" | "failed", "score":
+    float | null, "seconds": float, "hyperparameters": {name: value}, "metrics": {name: float}, "reason": str}]}``;
+    ``values`` are the best trial's. A file that was given has no trials.
+    """
+
+    facts_file = "trials.json"
+
+    @property
+    def best(self) -> Path:
+        """The best hyperparameters, as KerasTuner writes them."""
+        return self.path / "best_hyperparameters.txt"
+
+    def summary(self) -> str:
+        facts = self.facts()
+        if not facts["trials"]:
+            return f"{len(facts['values'])} hyperparameters"
+        failed = sum(trial["state"] == "failed" for trial in facts["trials"])
+        best = next((t["score"] for t in facts["trials"] if t["id"] == facts["best"]), None)
+        score = "" if best is None else f", best {facts['objective']} {best:.4g}"
+        return f"{len(facts['trials'])} trials{score}" + (f", {failed} failed" if failed else "")
+
+
+class BaseModel(Artifact):
+    """A model that others begin from: ``model/`` and ``base_model.json``.
+
+    ``base_model.json`` holds ``{"source": path, "format": "saved_model" | "keras", "file": name under model/ or ""}``.
+    """
+
+    facts_file = "base_model.json"
+
+
 class Model(Artifact):
     """A trained model: ``Format-Serving/`` (SavedModel), ``model.keras``, ``logs/`` and ``training.json``.
 
@@ -159,6 +194,42 @@ class ModelBlessing(Artifact):
     facts_file = "reasons.json"
 
 
+class InfraBlessing(Artifact):
+    """The verdict of a prediction server: ``INFRA_BLESSED`` or ``INFRA_NOT_BLESSED``, ``infra.json`` and the model.
+
+    ``infra.json`` holds ``{"blessed": bool, "reasons": [str], "endpoint": url | null, "load_seconds": float | null,
+    "latency_ms": {"p50", "p95", "p99"} | null, "memory_mb": float | null, "requests": int, "concurrency": int,
+    "rows": int, "largest_difference": float | null}``. ``Format-Serving/`` is the model that was served, with
+    ``assets.extra/tf_serving_warmup_requests``.
+    """
+
+    facts_file = "infra.json"
+
+    @property
+    def serving(self) -> Path:
+        """The SavedModel with its warm-up requests: what is pushed."""
+        return self.path / "Format-Serving"
+
+    def summary(self) -> str:
+        facts = self.facts()
+        if not facts["blessed"]:
+            return "not infra-blessed"
+        return f"p95 {facts['latency_ms']['p95']:.3g} ms" if facts["latency_ms"] else "infra-blessed"
+
+
+class Approval(Artifact):
+    """What a person decided: ``approval.json``.
+
+    ``approval.json`` holds ``{"approved": bool, "by": str, "at": str, "note": str}``.
+    """
+
+    facts_file = "approval.json"
+
+    def summary(self) -> str:
+        facts = self.facts()
+        return f"{'approved' if facts['approved'] else 'rejected'} by {facts['by']}" if facts["by"] else facts["note"]
+
+
 class PushedModel(Artifact):
     """Where a model was pushed: ``pushed.json``.
 
@@ -172,6 +243,22 @@ class PushedModel(Artifact):
         return f"version {facts['version']}" if facts["pushed"] else "not blessed"
 
 
+class Predictions(Artifact):
+    """Where predictions were written: ``predictions.json``.
+
+    ``predictions.json`` holds ``{"scored": bool, "destination": path | null, "format": str, "files": [str], "rows":
+    int, "failed": int, "columns": {name: arrow type}, "reasons": [str]}``.
+    """
+
+    facts_file = "predictions.json"
+
+    def summary(self) -> str:
+        facts = self.facts()
+        if not facts["scored"]:
+            return "not scored"
+        return f"{facts['rows']:,} rows" + (f", {facts['failed']:,} failed" if facts["failed"] else "")
+
+
 TYPES: Mapping[str, type[Artifact]] = {
     t.__name__: t
     for t in (
@@ -180,9 +267,14 @@ TYPES: Mapping[str, type[Artifact]] = {
         Schema,
         Anomalies,
         TransformGraph,
+        HyperParameters,
+        BaseModel,
         Model,
         Evaluation,
         ModelBlessing,
+        InfraBlessing,
+        Approval,
         PushedModel,
+        Predictions,
     )
 }

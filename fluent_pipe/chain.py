@@ -84,6 +84,11 @@ class Chain:
         made = [s for s in self.steps if wanted in s.produces]
         return Ref(made[-1].id, wanted) if made else None
 
+    def _by(self, call: type[Step], wanted: type[A]) -> Ref[A] | None:
+        """What the newest step of a kind leaves."""
+        made = [s for s in self.steps if isinstance(s, call)]
+        return Ref(made[-1].id, wanted) if made else None
+
     def _ref(self, wanted: type[A], call: str) -> Ref[A]:
         found = self._newest(wanted)
         if found is None:

@@ -10,7 +10,8 @@ from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.model import Evaluate, Preprocess, PushTo, Train
+from fluent_pipe.steps.delivery import PushTo
+from fluent_pipe.steps.model import Evaluate, Preprocess, Train
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
 
 if TYPE_CHECKING:

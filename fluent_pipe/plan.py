@@ -80,16 +80,16 @@ class Plan:
 def group(steps: Collection[Step]) -> tuple[tuple[str, ...], ...]:
     """Cut steps, in order, into Beam jobs.
 
-    A job ends only before a step that needs a value which the job is to make, and after a step whose verdict decides
-    whether the others may run.
+    A job ends only before a step that needs a value which the job is to make, after a step whose verdict decides
+    whether the others may run, and around a step that runs several jobs in turn.
     """
     jobs: list[list[str]] = []
     cut = True
     for step in steps:
-        if cut or step.needed() & set(jobs[-1]):
+        if cut or step.alone or step.needed() & set(jobs[-1]):
             jobs.append([])
         jobs[-1].append(step.id)
-        cut = step.gates
+        cut = step.gates or step.alone
     return tuple(tuple(job) for job in jobs)
 
 
@@ -225,4 +225,6 @@ def _content(value: Any) -> Any:
         from fluent_pipe.arrow.memory import fingerprint as of_rows
 
         return of_rows(value.rows)
+    if isinstance(value, Step):
+        return {"step": value.call, "arguments": {k: _content(v) for k, v in value.arguments().items()}}
     return value

@@ -21,7 +21,7 @@ from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import Input
 from fluent_pipe.errors import StoreError
 from fluent_pipe.evaluation import reasons
-from fluent_pipe.steps.model import PushTo as PushToStep
+from fluent_pipe.steps.delivery import PushTo as PushToStep
 from fluent_pipe.store.files import WHY_NOT_WRITTEN
 
 INCOMING = ".incoming-"

@@ -28,8 +28,8 @@ class Ref(Generic[A]):
 class Earlier(Generic[A]):
     """A reference to an artifact of an earlier run of the same pipeline, found in the store when the run is planned.
 
-    The newest artifact of the type is taken whose content is not that of ``other_than``, so that running an
-    unchanged pipeline again compares with the same artifact and stays a cache hit. There may be none.
+    The newest artifact of the type is taken whose content is not that of ``other_than`` and that was not made from
+    it, so that running an unchanged pipeline again takes the same artifact and stays a cache hit. There may be none.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Earlier(Generic[A]):
     """
 
     type: type[A]
-    other_than: Ref[A]
+    other_than: Ref[Any]
     judged_by: ArtifactType | None = None
 
 
@@ -55,6 +55,11 @@ def streams(**more: Any) -> Any:
 def needs(**more: Any) -> Any:
     """Mark an input whose value must be known while the Beam graph is built; the job is cut before it."""
     return field(metadata={"streams": False}, **more)
+
+
+def unkeyed(**more: Any) -> Any:
+    """Mark an argument that changes how or where a step is done, not what it leaves: no part of the cache key."""
+    return field(metadata={"keyed": False}, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,8 @@ class Step:
     """Version of the component behind it; part of the cache key, raised when results would differ."""
     gates: ClassVar[bool] = False
     """True if its verdict decides whether later steps may run; they are then never in its Beam job."""
+    alone: ClassVar[bool] = False
+    """True if its component runs several Beam jobs in turn; no other step is then in them."""
 
     def inputs(self) -> dict[str, Ref[Any]]:
         """References to earlier steps, by field name."""
@@ -96,7 +103,9 @@ class Step:
     def arguments(self) -> dict[str, Any]:
         """What was asked for, without references: the part of the cache key that the step itself gives."""
         return {
-            f.name: v for f, v in self._fields() if not isinstance(v, (Ref, Earlier)) and f.name not in ("id", "cached")
+            f.name: v
+            for f, v in self._fields()
+            if not isinstance(v, (Ref, Earlier)) and f.name not in ("id", "cached") and f.metadata.get("keyed", True)
         }
 
     def source_files(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from fluent_pipe.steps import metrics
 from fluent_pipe.steps.base import Pairs
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import ChangeLimit, Distance, ValueLimit
+from fluent_pipe.steps.resources import Resources
 
 MOST_SLICE_COLUMNS = 3
 COLUMN_TYPES = ("int", "float", "string", "bool", "date", "timestamp")
@@ -249,10 +250,48 @@ def folder(path: Any, name: str) -> str:
     return str(Path(path).absolute())
 
 
-def is_run_fn(function: UserFunction) -> bool:
-    """Whether a user's training function is TFX's ``run_fn``; a module file is read, not run."""
+def file_or_folder(path: Any, call: str) -> str:
+    """An existing file or folder."""
+    if not Path(path).exists():
+        raise ArgumentError(f"{call}(): there is no {str(path)!r}.")
+    return str(Path(path).absolute())
+
+
+def resources(given: Any) -> Resources | None:
+    """What a step asks of its machine."""
+    if given is not None and not isinstance(given, Resources):
+        raise ArgumentError(f"resources= takes fp.Resources, got {given!r}.", fix='fp.Resources(memory="16GB", gpu=1)')
+    return given
+
+
+def objective(name: Any) -> str:
+    """Name of a metric that a model reports."""
+    if not isinstance(name, str) or not name.strip():
+        raise ArgumentError(f"objective= takes the name of a metric, got {name!r}.", fix='For example "val_auc".')
+    return name
+
+
+def limit(value: Any, name: str) -> float | None:
+    """A positive number, or None for no limit."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
+        raise ArgumentError(f"{name}= takes a positive number or None, got {value!r}.")
+    return value
+
+
+def endpoint(url: Any) -> str | None:
+    """URL of a served model."""
+    if url is not None and (not isinstance(url, str) or not url.startswith(("http://", "https://"))):
+        raise ArgumentError(
+            f"endpoint= takes the URL of a served model, got {url!r}.",
+            fix='For example "http://localhost:8501/v1/models/flights".',
+        )
+    return url.rstrip("/") if url else None
+
+
+def takes_fn_args(function: UserFunction, name: str) -> bool:
+    """Whether a user's function is TFX's ``run_fn`` or ``tuner_fn``; a module file is read, not run."""
     if not function.is_file:
-        return function.name == "run_fn"
+        return function.name == name
     path = Path(str(function.source))
     try:
         tree = ast.parse(path.read_bytes(), str(path))
@@ -260,4 +299,4 @@ def is_run_fn(function: UserFunction) -> bool:
         line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise ArgumentError(f"This module file is not valid Python: {error}.", where=f"{path}{line}") from None
     defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-    return "run_fn" in defined and "build_model" not in defined
+    return name in defined and "build_model" not in defined

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fluent_pipe.artifacts import Evaluation, Examples, Model, ModelBlessing, PushedModel, Schema, TransformGraph
+from fluent_pipe.artifacts import (
+    BaseModel,
+    Evaluation,
+    Examples,
+    HyperParameters,
+    Model,
+    ModelBlessing,
+    Schema,
+    TransformGraph,
+)
 from fluent_pipe.errors import EvaluationError, FluentPipeError
-from fluent_pipe.steps.base import Earlier, Pairs, Ref, Step, needs
+from fluent_pipe.steps.base import Earlier, Pairs, Ref, Step, needs, unkeyed
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import SliceColumns
 from fluent_pipe.steps.metrics import check_columns, resolve
+from fluent_pipe.steps.resources import Resources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +71,15 @@ class Train(Step):
         Of shuffling and of Keras.
     train_split, validation_split
         Names of the splits.
+    hyperparameters
+        What ``build_model`` is called with; None for its defaults.
+    base_model
+        A model to begin from, for the user's function.
+    warm_start
+        Earlier model whose weights this one begins with: one of this pipeline, or a folder. It is taken where it
+        exists.
+    resources
+        What the training asks of its worker.
     """
 
     graph: Ref[TransformGraph] = needs()
@@ -77,9 +95,16 @@ class Train(Step):
     seed: int = 0
     train_split: str
     validation_split: str | None
+    hyperparameters: Ref[HyperParameters] | None = needs(default=None)
+    base_model: Ref[BaseModel] | None = needs(default=None)
+    warm_start: Earlier[Model] | str | None = None
+    resources: Resources | None = unkeyed(default=None)
 
     call: ClassVar[str] = "train"
     produces: ClassVar[tuple[type[Model], ...]] = (Model,)
+
+    def source_files(self) -> tuple[str, ...]:
+        return (f"{self.warm_start}/**/*",) if isinstance(self.warm_start, str) else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,28 +166,13 @@ class Evaluate(Step):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushTo(Step):
-    """``push_to``: a blessed model becomes a new version folder of ``destination``.
+class WithBaseModel(Step):
+    """``with_base_model``: a SavedModel folder, or a ``.keras`` file."""
 
-    Parameters
-    ----------
-    blessing
-        Without it (no ``evaluate`` before) the model is pushed unjudged.
-    keep
-        Newest versions to keep; None for all.
-    """
+    path: str = unkeyed()
 
-    model: Ref[Model] = needs()
-    blessing: Ref[ModelBlessing] | None = needs(default=None)
-    destination: str
-    keep: int | None = None
+    call: ClassVar[str] = "with_base_model"
+    produces: ClassVar[tuple[type[BaseModel], ...]] = (BaseModel,)
 
-    call: ClassVar[str] = "push_to"
-    produces: ClassVar[tuple[type[PushedModel], ...]] = (PushedModel,)
-
-    def still_holds(self, facts: Mapping[str, Any]) -> bool:
-        if not facts["pushed"]:
-            return True
-        folder = Path(facts["destination"])
-        newer = [p.name for p in folder.parent.glob("*") if p.name.isdecimal() and int(p.name) > facts["version"]]
-        return folder.is_dir() and not newer  # what a server takes is the highest version
+    def source_files(self) -> tuple[str, ...]:
+        return (self.path, f"{self.path}/**/*")

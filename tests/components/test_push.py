@@ -22,7 +22,7 @@ from fluent_pipe.evaluation import reasons
 from fluent_pipe.runners.direct import Direct
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.limits import at_least
-from fluent_pipe.steps.model import PushTo
+from fluent_pipe.steps.delivery import PushTo
 
 
 @pytest.fixture
