@@ -136,7 +136,7 @@ class Execution:
         self.store.record_cached(self.run_id, *(stored for _, stored in found))
         for step, stored in found:
             self.done[step.id] = stored
-            self.observer.changed(step.id, "cached", note=stored.artifacts[0].summary())
+            self.observer.changed(step.id, "cached", note=_note(stored))
             self._judge(step, stored)
 
     def _foresee(self) -> None:
@@ -223,7 +223,7 @@ class Execution:
         self.done[step.id] = stored
         self.ran[step.id] = seconds
         state: StepState = "not pushed" if _push_refused(stored) else "ran"
-        self.observer.changed(step.id, state, seconds=seconds, note=stored.artifacts[0].summary())
+        self.observer.changed(step.id, state, seconds=seconds, note=_note(stored))
 
 
 class Job:
@@ -257,6 +257,9 @@ class Job:
                     with component.context.explained():
                         component.prepare()
                 result = runner.run(lambda pipeline: self._build(pipeline, components))
+                for component in components.values():
+                    with component.context.explained():
+                        component.finish()
                 return self._seconds(result)
             except KeyboardInterrupt:
                 raise
@@ -358,6 +361,14 @@ def _shares(job: list[Step], seconds: Mapping[str, float], wall: float) -> dict[
     """The job's wall seconds shared out by what Beam measured in each step."""
     total = sum(seconds.values())
     return {s.id: wall * (seconds[s.id] / total if total else 1 / len(job)) for s in job}
+
+
+def _note(stored: StoredExecution) -> str:
+    try:
+        return stored.artifacts[0].summary()
+    except Exception:  # a type of the user's own may have changed since
+        log.exception("There is no summary of %s", stored.path)
+        return ""
 
 
 def _remove_hidden(folder: Path) -> None:

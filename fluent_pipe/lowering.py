@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe.artifacts import Artifact
+from fluent_pipe.artifacts import Artifact, Examples
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
 from fluent_pipe.steps.delivery import PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train
+from fluent_pipe.steps.own import Apply, Filter, Map
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
 
 if TYPE_CHECKING:
@@ -49,6 +50,16 @@ def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, 
             from fluent_pipe.components.read_examples import ReadExamples
 
             return ReadExamples(step, context)
+        case Filter() | Map():
+            from fluent_pipe.components import inputs, rows
+
+            return rows.ChangeRows(step, context, given(inputs.ExamplesInput, "examples"))
+        case Apply():
+            from fluent_pipe.components import inputs, own
+
+            flowing = Examples if step.component.builds else None
+            kinds = {f: inputs.ExamplesInput if r.type is flowing else inputs.Input for f, r in step.given}
+            return own.Apply(step, context, {field: given(kind, field) for field, kind in kinds.items()})
         case GenerateStatistics():
             from fluent_pipe.components import generate_statistics, inputs
 

@@ -148,7 +148,7 @@ def _plan_step(
         return PlannedStep(step, "run", key, reason="refresh was asked for")
     if not step.cached:
         return PlannedStep(step, "run", key, reason="cache(False)")
-    stored = store.lookup(name, key) if store is not None else None
+    stored = store.lookup(name, key, step.produces) if store is not None else None
     if stored is None:
         return PlannedStep(step, "run", key, reason="no published result has its key")
     facts = stored.artifacts[0].facts()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluent_pipe import progress, results
 from fluent_pipe.artifacts import (
+    A,
     Anomalies,
     Artifact,
     Evaluation,
@@ -29,7 +30,7 @@ from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.direct import Direct
 from fluent_pipe.store.content import FileHashes
 from fluent_pipe.store.files import new_execution_name, writing
-from fluent_pipe.store.metadata import MetadataStore, StoredExecution
+from fluent_pipe.store.metadata import MetadataStore
 
 if TYPE_CHECKING:
     from fluent_pipe.pipeline import Pipeline
@@ -63,12 +64,12 @@ class Run:
     state: RunState
     timings: results.Timings
     folder: Path
-    _artifacts: dict[type[Artifact], Artifact] = field(repr=False)
+    _artifacts: tuple[Artifact, ...] = field(repr=False)
 
     @property
     def made(self) -> frozenset[str]:
         """Names of the artifact types that the run left."""
-        return frozenset(t.__name__ for t in self._artifacts)
+        return frozenset(type(a).__name__ for a in self._artifacts)
 
     @property
     def examples(self) -> results.ExamplesResult:
@@ -118,11 +119,32 @@ class Run:
     def __repr__(self) -> str:
         return f"Run {self.id} of {self.pipeline}: {self.state}\n{self.timings!r}"
 
+    def artifact(self, kind: type[A], *, step: str | None = None) -> A:
+        """The artifact of a type: of one of your own, or of the library's.
+
+        Parameters
+        ----------
+        kind
+            The type.
+        step
+            Id of the step that left it. Default: the last one that left such an artifact.
+
+        Raises
+        ------
+        StepFailed
+            If the run left none; the error lists those that it left.
+        """
+        # By name, since a notebook's cell that is run again makes another class of the same.
+        found = [a for a in self._artifacts if type(a).__name__ == kind.__name__ and step in (None, a.step)]
+        if not found:
+            there = [f"{type(a).__name__} of {a.step}" for a in self._artifacts]
+            what = kind.__name__ + (f" of {step}" if step else "")
+            raise StepFailed(f"This run of {self.pipeline!r} left no {what}.", got=what, valid=there)
+        last = found[-1]
+        return kind(last.path, last.fingerprint, last.step, last.execution)
+
     def _get(self, kind: type[Artifact]) -> Any:
-        if kind not in self._artifacts:
-            there = [t.__name__ for t in self._artifacts]
-            raise StepFailed(f"This run of {self.pipeline!r} left no {kind.__name__}.", got=kind.__name__, valid=there)
-        return self._artifacts[kind]
+        return self.artifact(kind)
 
 
 def plan(pipeline: Pipeline) -> Plan:
@@ -157,7 +179,7 @@ def run(
             pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner or Direct(), refresh, watching
         )
         state = _execute(execution, watching)
-    return Run(run_id, pipeline.name, state, _timings(execution), folder, _newest(execution.done))
+    return Run(run_id, pipeline.name, state, _timings(execution), folder, _left(execution))
 
 
 def _execute(execution: Execution, watching: Observer) -> RunState:
@@ -193,5 +215,5 @@ def _timings(execution: Execution) -> results.Timings:
     return results.Timings(steps, execution.loading)
 
 
-def _newest(done: dict[str, StoredExecution]) -> dict[type[Artifact], Artifact]:
-    return {type(a): a for stored in done.values() for a in stored.artifacts}
+def _left(execution: Execution) -> tuple[Artifact, ...]:
+    return tuple(a for step in execution.steps if step.id in execution.done for a in execution.done[step.id].artifacts)

@@ -98,7 +98,8 @@ class UserComponent:
             if name not in self.takes and not _has_any(self.function):
                 fact = f"{self.name}() takes no argument {name!r}."
                 raise ArgumentError(fact, where=self.where, got=name, valid=self.takes)
-        return replace(self, arguments=pairs({**dict(self.arguments), **arguments}))
+        named = {**dict(self.arguments), **arguments}
+        return replace(self, arguments=pairs(dict(sorted(named.items()))))
 
     @property
     def builds(self) -> bool:

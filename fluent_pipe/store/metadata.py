@@ -69,10 +69,18 @@ class MetadataStore(RunStore):
 
     # Executions
 
-    def lookup(self, pipeline: str, key: str) -> StoredExecution | None:
-        """The latest complete execution with a cache key whose folder still exists."""
+    def lookup(
+        self, pipeline: str, key: str, types: Collection[type[Artifact]] = ()
+    ) -> StoredExecution | None:
+        """The latest complete execution with a cache key whose folder still exists.
+
+        Parameters
+        ----------
+        types
+            Artifact types that the step is known to leave; one of the user's own may be had in two classes of a name.
+        """
         condition = f"{equals('key', key)} AND {equals('pipeline', pipeline)} AND last_known_state = COMPLETE"
-        records = (execution_from(proto, self.root) for proto in self._database.newest("executions", condition))
+        records = (execution_from(proto, self.root, types) for proto in self._database.newest("executions", condition))
         return next((record for record in records if record.path.is_dir()), None)
 
     def record(
@@ -131,7 +139,7 @@ class MetadataStore(RunStore):
         except errors.AlreadyExistsError as error:
             raise StoreError("The execution was recorded already.", where=str(path)) from error
         made.create_time_since_epoch = int(time.time() * 1000)
-        return execution_from(made, self.root)
+        return execution_from(made, self.root, produces)
 
     def record_cached(self, run: str, *stored: StoredExecution) -> None:
         """Make executions of earlier runs a part of this run too."""
