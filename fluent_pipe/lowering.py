@@ -23,7 +23,9 @@ Resolve = Callable[[str, Ref[Any]], tuple[Artifact | None, Mapping[str, Any] | N
 """Field name and reference to the stored artifact, or to the live PCollections of the same job."""
 
 
-def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]) -> Component:
+def lower(  # noqa: C901 - a case a step
+    step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]
+) -> Component:
     """The component that does ``step``.
 
     Parameters

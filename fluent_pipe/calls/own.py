@@ -47,7 +47,7 @@ class OwnCalls(Chain):
     def map(self, function: Callable[[pa.RecordBatch], Any] | str) -> Self:
         """Change columns, before anything looks at the rows.
 
-        What the model needs when it serves belongs in :meth:`preprocess`: a served model sees rows that were not mapped.
+        What the model needs when it serves belongs in :meth:`preprocess`: a served model sees rows as they come.
 
         Parameters
         ----------
@@ -99,7 +99,8 @@ class OwnCalls(Chain):
         looked = next((s for s in self.steps if not isinstance(s, (Source, Filter, Map, Apply))), None)
         if looked is not None:
             raise OrderError(
-                f"{call}() must come before {looked.id}(), which looks at the rows. This pipeline so far: {self._so_far}.",
+                f"{call}() must come before {looked.id}(), which looks at the rows. "
+                f"This pipeline so far: {self._so_far}.",
                 fix=f"Call {call}() right after the source.",
             )
         return examples

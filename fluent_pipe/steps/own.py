@@ -53,9 +53,12 @@ class Apply(Step):
 
     def arguments(self) -> dict[str, Any]:
         own = self.component
+        instance = getattr(own.function, "__self__", None)
         return {
             "name": own.name,
-            "function": UserFunction(own.function, own.name),
+            "function": UserFunction(own.function if instance is None else type(instance), own.name),
+            # Not the instance itself: the module of its type is another one in a script than on the command line.
+            "fields": getattr(instance, "__dict__", instance),
             "inputs": tuple((name, kind.__name__) for name, kind in own.inputs),
             "outputs": tuple(kind.__name__ for kind in own.outputs),
             "version": own.version,

@@ -84,7 +84,7 @@ class UserComponent:
     arguments: Pairs = ()
 
     def __call__(self, *unnamed: Any, **arguments: Any) -> UserComponent:
-        """This component with arguments.
+        """The same component with arguments.
 
         Raises
         ------
@@ -141,7 +141,7 @@ class UserComponent:
                     raise ArgumentError(
                         f"{given.name}() needs {name}=.",
                         where=given.where,
-                        fix=f"Give it, as in apply({given.name}({name}=...)); or annotate {name} with an artifact type.",
+                        fix=f"Give it: apply({given.name}({name}=...)). An input is annotated with an artifact type.",
                     )
             return given
         instance = _made(given) if isinstance(given, type) and issubclass(given, Component) else given
@@ -181,8 +181,8 @@ def component(
     Parameters
     ----------
     outputs
-        Artifact type, or types, that it leaves, all in one folder: a subclass of :class:`~fluent_pipe.artifacts.Artifact`,
-        or one of the library's own, which later steps then use in place of what came before.
+        Artifact type, or types, that it leaves, all in one folder: a subclass of ``fp.Artifact``, or one of the
+        library's own, which later steps then use in place of what came before.
     inputs
         Artifact types by parameter. Default: the parameters that are annotated with one.
     version
@@ -217,9 +217,7 @@ def component(
     return made
 
 
-def _checked(
-    name: str, function: Callable[..., Any], inputs: Any, outputs: Any, version: Any
-) -> UserComponent:
+def _checked(name: str, function: Callable[..., Any], inputs: Any, outputs: Any, version: Any) -> UserComponent:
     where = UserFunction(function, name).where
     if not name.isidentifier() or name in _TAKEN:
         raise ArgumentError(f"A component cannot be called {name!r}.", where=where, fix="Give it another name.")

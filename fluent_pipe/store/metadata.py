@@ -69,9 +69,7 @@ class MetadataStore(RunStore):
 
     # Executions
 
-    def lookup(
-        self, pipeline: str, key: str, types: Collection[type[Artifact]] = ()
-    ) -> StoredExecution | None:
+    def lookup(self, pipeline: str, key: str, types: Collection[type[Artifact]] = ()) -> StoredExecution | None:
         """The latest complete execution with a cache key whose folder still exists.
 
         Parameters

@@ -109,8 +109,7 @@ class StoredRun:
 
 
 def execution_from(proto: Any, root: Path, types: Collection[type[Artifact]] = ()) -> StoredExecution:
-    """A record from an ML Metadata execution; ``types`` are those that its artifacts are known to have, by their names.
-    """
+    """A record from an ML Metadata execution; ``types`` are those that its artifacts are known to be of, by name."""
     known = {kind.__name__: kind for kind in types}
     own = proto.properties
     relative = own["path"].string_value
