@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import fluent_pipe as fp
 
@@ -33,7 +33,7 @@ class DelaysBy(fp.Component):
 
     column: str
 
-    inputs = {"examples": fp.Examples}
+    inputs: ClassVar = {"examples": fp.Examples}
     outputs = MeanDelays
 
     def run(self, pipeline: beam.Pipeline, examples: Mapping[str, beam.PCollection], out: Path) -> None:

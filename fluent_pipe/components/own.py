@@ -14,7 +14,7 @@ from fluent_pipe.artifacts import Artifact, Examples
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input
 from fluent_pipe.components.rows import describe_examples, publish_rows
-from fluent_pipe.components.user_code import Carried, called, raised
+from fluent_pipe.components.user_code import Carried, called, raised_in_job
 from fluent_pipe.errors import FluentPipeError, UserCodeError
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.own import Apply as ApplyStep
@@ -65,9 +65,8 @@ class Apply(Component):
             _check(self._own, kind(folder, "", self.context.step))
 
     def explain(self, error: Exception) -> FluentPipeError | None:
-        told = str(error)
-        mine = f"while running '{self.context.step}/" in told
-        return raised(self._own.name, told) if self._own.builds and mine else None
+        mine = self._own.builds and f"while running '{self.context.step}/" in str(error)
+        return raised_in_job(self._own.name, self._own.where, error) if mine else None
 
     def _watch(self, inputs: Mapping[str, Artifact]) -> Guard:
         return Guard(self._own.name, self._own.where, {name: a.path for name, a in inputs.items()})

@@ -35,6 +35,8 @@ from fluent_pipe.errors import InputError, UserCodeError
 from fluent_pipe.steps.own import Filter, Map, RowExpression
 
 SCHEMA_FILE = ".schema"
+# How Arrow and pandas say that there is no such column.
+_NO_COLUMN = re.compile(r"""(?:Field "|Column )(.+?)"? does not exist|FieldRef\.Name\((.+?)\)|KeyError: '([^'"]+)'""")
 
 Work = Callable[[pa.RecordBatch], pa.RecordBatch]
 Seen = tuple[str, int]
@@ -196,7 +198,7 @@ class _Change(beam.DoFn):  # type: ignore[misc]
             self._schema = _first(self._context.folder, schema)
         if schema != self._schema:
             raise UserCodeError(
-                f"{_difference(name, self._schema, schema)} Columns are the same for every batch.",
+                _difference(name, self._schema, schema),
                 where=where,
                 fix="Give each column its type, whatever the values: pa.array(values, pa.float64()).",
             )
@@ -263,7 +265,7 @@ class _Filter:
 
     def _mask(self, batch: pa.RecordBatch) -> pa.Array:
         name, where = self._whose.name, self._whose.where
-        returned = self._keep(batch)
+        returned = _asked(self._keep, batch)
         if isinstance(returned, pc.Expression):
             returned = _truth(returned, batch, name, where)
         if isinstance(returned, pa.ChunkedArray):
@@ -288,7 +290,7 @@ class _Map:
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         name, where = self._function.name, self._function.where
-        rows = _batch(self._function(batch), name, where)
+        rows = _batch(_asked(self._function, batch), name, where)
         if rows.num_rows != batch.num_rows:
             raise UserCodeError(
                 f"{name} returned {rows.num_rows:,} rows for {batch.num_rows:,}.",
@@ -326,6 +328,18 @@ class _Returned:
         return _batch(batch, self._name, self._where)
 
 
+def _asked(function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch) -> Any:
+    """What the user's function returns; where it asked for a column that is not there, the error lists those that are."""
+    try:
+        return function(batch)
+    except UserCodeError as error:
+        asked = _NO_COLUMN.search(error.fact)
+        name = next(filter(None, asked.groups()), None) if asked else None
+        if name is not None and name not in batch.schema.names and not error.valid:
+            error.got, error.valid = name, tuple(batch.schema.names)
+        raise
+
+
 def _batch(returned: Any, name: str, where: str) -> pa.RecordBatch:
     if isinstance(returned, pa.Table):
         parts = returned.combine_chunks().to_batches()
@@ -356,10 +370,6 @@ def _truth(expression: pc.Expression, batch: pa.RecordBatch, name: str, where: s
         return rows.to_table(columns={"keep": expression}).column("keep")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         text = str(error).partition("\n")[0]
-        missing = re.search(r"FieldRef\.Name\((.*?)\)", text)
-        if missing and missing[1] not in batch.schema.names:
-            fact = f"{name}: there is no column {missing[1]!r}."
-            raise UserCodeError(fact, where=where, got=missing[1], valid=batch.schema.names) from error
         raise UserCodeError(f"{name} cannot be computed: {text}.", where=where) from error
 
 
@@ -375,8 +385,8 @@ def _difference(name: str, first: pa.Schema, other: pa.Schema) -> str:
     missing = [repr(n) for n in first.names if n not in other.names]
     more = [repr(n) for n in other.names if n not in first.names]
     both = [n for n in first.names if n in other.names]
-    changed = [f"{n!r} as {other.field(n).type} ({first.field(n).type})" for n in both if other.field(n) != first.field(n)]
-    parts = [f"without {', '.join(missing)}"] if missing else []
-    parts += [f"with {', '.join(more)}"] if more else []
-    parts += [f"with {', '.join(changed)}"] if changed else []
-    return f"{name} gave one batch {' and '.join(parts) or 'in another order of columns'} than another."
+    changed = [n for n in both if other.field(n) != first.field(n)]
+    parts = [f"lacks {', '.join(missing)}"] if missing else []
+    parts += [f"has also {', '.join(more)}"] if more else []
+    parts += [f"has {n!r} as {other.field(n).type}, another as {first.field(n).type}" for n in changed]
+    return f"{name} gives batches of different columns: one {' and '.join(parts) or 'has them in another order'}."

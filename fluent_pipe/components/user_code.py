@@ -82,23 +82,32 @@ def called(name: str, function: Callable[..., Any], *arguments: Any, **named: An
         return function(*arguments, **named)
     except FluentPipeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         code = getattr(function, "__code__", None)
         frames = [(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)[1:]]
         text = f"{type(error).__name__}: {error}".rstrip(".")
-        raise UserCodeError(f"{name} raised {text}.", where=_line(frames, code and code.co_filename)) from error
+        where = _line(frames, code and code.co_filename) or UserFunction(function, name).where
+        raise UserCodeError(f"{name} raised {text}.", where=where) from error
 
 
-def raised(name: str, told: str) -> UserCodeError:
-    """The error for what code of the user's raised on a worker, from Beam's text of it: a traceback and a last line."""
+def raised_in_job(name: str, where: str, error: Exception) -> UserCodeError:
+    """The error for what transforms of the user's raised on a worker.
+
+    Beam gives the exception itself from a worker in this process, else a ``RuntimeError`` whose text is its traceback. The line is the user's
+    last one on the way there; ``where`` is told if there is none.
+    """
+    told = str(error)
     lines = [line for line in told.strip().splitlines() if line.strip()]
     said = re.sub(r" \[while running '.*", "", lines[-1]).strip().rstrip(".") if lines else "nothing"
     frames = [(file, int(line)) for file, line in _FRAME.findall(told)]
-    return UserCodeError(f"{name} raised {said}.", where=_line(frames, None))
+    if not frames:
+        said = f"{type(error).__name__}: {said}"
+        frames = [(f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__)]
+    return UserCodeError(f"{name} raised {said}.", where=_line(frames, None) or where)
 
 
 def _line(frames: Iterable[tuple[str, int]], file: str | None) -> str | None:
     known = [(f, n) for f, n in frames if not f.startswith("<")]
     own = [(f, n) for f, n in known if f == file]
-    own = own or [(f, n) for f, n in known if not f.startswith((*_INSTALLED, _OWN))] or known
+    own = own or [(f, n) for f, n in known if Path(f).is_absolute() and not f.startswith((*_INSTALLED, _OWN))]
     return f"{own[-1][0]}:{own[-1][1]}" if own else None
