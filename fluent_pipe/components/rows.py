@@ -304,13 +304,15 @@ class _Map:
         column = self._partition_by
         if column is None:
             return
-        at = after.schema.get_field_index(column)
-        same = at >= 0 and np.array_equal(
-            hash_values(before.column(before.schema.get_field_index(column))), hash_values(after.column(at))
+        at = after.schema.get_all_field_indices(column)
+        if len(at) > 1:
+            return  # which is told with all other columns
+        same = at and np.array_equal(
+            hash_values(before.column(before.schema.get_field_index(column))), hash_values(after.column(at[0]))
         )
         if not same:
             raise UserCodeError(
-                f"{self._function.name} {'changed' if at >= 0 else 'dropped'} column {column!r}, which decides the split "
+                f"{self._function.name} {'changed' if at else 'dropped'} column {column!r}, which decides the split "
                 "of a row (partition_by=).",
                 where=self._function.where,
                 fix=f"Leave {column!r} as it is, and put the result in another column.",

@@ -93,8 +93,8 @@ def called(name: str, function: Callable[..., Any], *arguments: Any, **named: An
 def raised_in_job(name: str, where: str, error: Exception) -> UserCodeError:
     """The error for what transforms of the user's raised on a worker.
 
-    Beam gives the exception itself from a worker in this process, else a ``RuntimeError`` whose text is its traceback. The line is the user's
-    last one on the way there; ``where`` is told if there is none.
+    Beam gives the exception itself from a worker in this process, else a ``RuntimeError`` whose text is its traceback.
+    The line told is the user's last one on the way there; ``where`` if there is none.
     """
     told = str(error)
     lines = [line for line in told.strip().splitlines() if line.strip()]
@@ -107,7 +107,7 @@ def raised_in_job(name: str, where: str, error: Exception) -> UserCodeError:
 
 
 def _line(frames: Iterable[tuple[str, int]], file: str | None) -> str | None:
-    known = [(f, n) for f, n in frames if not f.startswith("<")]
+    known = list(frames)
     own = [(f, n) for f, n in known if f == file]
     own = own or [(f, n) for f, n in known if Path(f).is_absolute() and not f.startswith((*_INSTALLED, _OWN))]
     return f"{own[-1][0]}:{own[-1][1]}" if own else None
