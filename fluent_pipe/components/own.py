@@ -13,7 +13,9 @@ import apache_beam as beam
 from fluent_pipe.artifacts import Artifact, Examples
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input
-from fluent_pipe.components.rows import describe_examples, publish_rows
+from fluent_pipe.components.left_examples import describe_examples
+from fluent_pipe.components.row_functions import Whose
+from fluent_pipe.components.rows import publish_rows
 from fluent_pipe.components.user_code import Carried, called, raised_in_job
 from fluent_pipe.errors import FluentPipeError, UserCodeError
 from fluent_pipe.steps.functions import UserFunction
@@ -61,7 +63,7 @@ class Apply(Component):
         folder = self.context.folder
         for kind in self._own.outputs:
             if kind is Examples and not self._own.flows:
-                describe_examples(folder, self._step.split_names, self._own.name, self._own.where)
+                describe_examples(folder, self._step.split_names, Whose(self._own.name, self._own.where))
             _check(self._own, kind(folder, "", self.context.step))
 
     def explain(self, error: Exception) -> FluentPipeError | None:
@@ -92,7 +94,7 @@ class Apply(Component):
                 where=own.where,
                 fix=f"It leaves Examples: return a mapping of each split ({splits}) to a PCollection of record batches.",
             )
-        return publish_rows(pipeline, self.context, dict(returned), own.name, own.where)
+        return publish_rows(pipeline, self.context, dict(returned), Whose(own.name, own.where))
 
 
 class _Rows(Mapping[str, Any]):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from fluent_pipe.artifacts import TYPES, Artifact, Examples
 from fluent_pipe.errors import ArgumentError
-from fluent_pipe.steps.base import ArtifactType, Pairs, pairs
+from fluent_pipe.steps.base import ArtifactType, Pairs
 from fluent_pipe.steps.functions import UserFunction
 
 OUT = "out"
@@ -99,7 +99,7 @@ class UserComponent:
                 fact = f"{self.name}() takes no argument {name!r}."
                 raise ArgumentError(fact, where=self.where, got=name, valid=self.takes)
         named = {**dict(self.arguments), **arguments}
-        return replace(self, arguments=pairs(dict(sorted(named.items()))))
+        return replace(self, arguments=tuple(sorted(named.items())))
 
     @property
     def builds(self) -> bool:
