@@ -1,9 +1,10 @@
-"""Components of one's own, filters and maps: how they are written, what they leave, and what goes wrong."""
+"""Components of one's own: how they are written, what they leave, and what goes wrong."""
 
 from __future__ import annotations
 
 import functools
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,9 +22,9 @@ import fluent_pipe as fp
 from fluent_pipe.errors import ArgumentError, OrderError, StepFailed, UserCodeError
 from fluent_pipe.loading import load
 from tests import trips
+from tests.own_code import TRIPS, refused
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "custom"
-TRIPS = pa.table({"user": [f"u{n % 97}" for n in range(1000)], "miles": [float(n % 13) for n in range(1000)]})
 
 
 class Report(fp.Artifact):
@@ -90,25 +90,6 @@ def source(stored, tmp_path):
     """The same, in a root of its own."""
     shutil.copytree(stored.root, tmp_path / "root")
     return fp.Pipeline("trips", root=tmp_path / "root", steps=stored.steps)
-
-
-def published(pipeline):
-    return {f for f in pipeline.root.glob("*/*/*") if f.parent.name != "runs" and f.name != ".lock"}
-
-
-def refused(pipeline, step, *words):
-    """The run ends in an error of the user's code, and leaves nothing."""
-    before = published(pipeline)
-    with pytest.raises(UserCodeError) as caught:
-        pipeline.run(progress=False)
-    assert type(caught.value) is UserCodeError
-    assert caught.value.step == step
-    text = str(caught.value)
-    for word in words:
-        assert word in text
-    assert "Traceback" not in text
-    assert published(pipeline) == before
-    return text
 
 
 # Components
@@ -177,6 +158,13 @@ def test_what_changes_the_result_changes_the_key(source):
     assert key(CountRows) == key(CountRows("user"))
     different = [longest_trips, longest_trips(count=3), CountRows, CountRows("miles"), of(1), of(2), of(2, version=2)]
     assert len({key(c) for c in different}) == len(different)
+
+
+def test_a_pipeline_with_a_component_pickles(source):
+    pipeline = source.apply(longest_trips(count=3)).apply(CountRows("miles"))
+    again = pickle.loads(pickle.dumps(pipeline))
+    assert [p.key for p in again.plan().steps] == [p.key for p in pipeline.plan().steps]
+    assert isinstance(hash(pipeline), int)
 
 
 def test_unchanged_it_is_cached_also_for_a_type_that_was_made_anew(source):
@@ -334,102 +322,6 @@ def test_what_cannot_be_pickled_is_named(source):
 )
 def test_a_type_of_ours_holds_what_it_says(source, outputs, words):
     refused(source.apply(wrapped(another_file, outputs)), "another_file", *words)
-
-
-# Filters and maps
-
-
-def table(batch):
-    return pa.Table.from_batches([batch])
-
-
-def long(batch):
-    return pc.greater(batch.column("miles"), 6)
-
-
-def test_filter_and_map_share_the_job_of_the_source(tmp_path):
-    data = fp.Pipeline("p", root=tmp_path).from_arrow(TRIPS).filter(long).filter(pc.field("miles") < 12)
-    pipeline = data.map(lambda b: table(b).append_column("feet", pc.multiply(b.column("miles"), 5280.0)))
-    pipeline = pipeline.generate_statistics()
-    assert pipeline.plan().jobs == (("from_arrow", "filter", "filter_2", "map", "generate_statistics"),)
-    run = pipeline.run(progress=False)
-    expected = [float(n % 13) for n in range(1000) if 6 < n % 13 < 12]
-    rows = pa.concat_tables([run.examples.table(split) for split in ("train", "eval")])
-    assert sorted(rows["miles"].to_pylist()) == sorted(expected)
-    assert rows["feet"].to_pylist() == [5280 * miles for miles in rows["miles"].to_pylist()]
-    assert {r["rows"] for r in run.statistics.rows()} == {r["rows"] for r in run.examples.rows()}
-    filtered = run.artifact(fp.Examples, step="filter")
-    assert sum(filtered.facts()["filtered"].values()) == sum(n % 13 <= 6 for n in range(1000))
-    assert "filtered out" in filtered.summary()
-    assert pipeline.run(progress=False).timings.steps_run == ()
-
-
-@pytest.mark.parametrize(
-    "keep",
-    [
-        long,
-        lambda b: b.column("miles").to_numpy() > 6,
-        lambda b: pc.field("miles") > 6,
-        lambda b: table(b).to_pandas()["miles"] > 6,
-        lambda b: pc.if_else(long(b), True, pa.scalar(None, pa.bool_())),
-        pc.field("miles") > 6,
-    ],
-    ids=["arrow", "numpy", "returned expression", "pandas", "null", "expression"],
-)
-def test_truth_values_may_come_in_many_forms(source, keep):
-    run = source.filter(keep).run(progress=False)
-    assert sum(r["rows"] for r in run.examples.rows()) == sum(n % 13 > 6 for n in range(1000))
-
-
-@pytest.mark.parametrize(
-    ("keep", "words"),
-    [
-        (lambda b: None, ["returned nothing", "a truth value for each row"]),
-        (lambda b: b, ["returned RecordBatch"]),
-        (lambda b: True, ["returned bool"]),
-        (lambda b: np.arange(b.num_rows), ["returned int64 values"]),
-        (lambda b: np.array([True]), ["returned 1 truth values for"]),
-        (lambda b: pc.greater(b.column("miles"), 99), ["dropped all", "rows of split 'train'"]),
-        (lambda b: b.column("mile"), ["raised KeyError", "test_own.py:", "Did you mean 'miles'?"]),
-        (pc.field("mile") > 0, ["(mile > 0)", "Did you mean 'miles'?"]),
-        (pc.field("user") > 0, ["(user > 0) cannot be computed"]),
-        (pc.field("miles") + 1, ["returned double values"]),
-    ],
-)
-def test_a_filter_that_goes_wrong(source, keep, words):
-    refused(source.filter(keep).generate_statistics(), "filter", *words)
-
-
-def by_length(batch):
-    """A train split has more rows in a batch than an eval split."""
-    return table(batch).append_column("x", pa.array([None if batch.num_rows < 400 else 1.5] * batch.num_rows))
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda b: None, ["returned nothing", "Return a pyarrow.RecordBatch"]),
-        (lambda b: b.to_pandas(), ["returned DataFrame", "from_pandas"]),
-        (lambda b: b.slice(1), ["rows for", "filter() drops rows"]),
-        (by_length, ["batches of different columns", "'x'", "null", "Give each column its type"]),
-        (lambda b: table(b).append_column("s", pa.array([{"a": 1}] * b.num_rows)), ["Column 's' is nested"]),
-        (lambda b: table(b).append_column("user", b.column("user")), ["Column 'user' is there 2 times"]),
-        (lambda b: table(b).drop(["user"]), ["dropped column 'user'", "partition_by="]),
-        (lambda b: table(b).set_column(0, "user", pc.utf8_upper(b.column("user"))), ["changed column 'user'"]),
-        (lambda b: b["mile"], ["raised KeyError", "test_own.py:", "Did you mean 'miles'?"]),
-    ],
-)
-def test_a_map_that_goes_wrong(source, change, words):
-    refused(source.map(change).generate_statistics(), "map", *words)
-
-
-def test_filter_and_map_come_before_statistics(stored):
-    with pytest.raises(OrderError, match=r"filter\(\) must come before generate_statistics\(\)"):
-        stored.generate_statistics().filter(long)
-    with pytest.raises(OrderError, match=r"map\(\) must come before generate_statistics\(\)"):
-        stored.generate_statistics().map(long)
-    with pytest.raises(ArgumentError, match=r"filter\(\) takes a function, got 5"):
-        stored.filter(5)
 
 
 # The worked examples

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fluent_pipe.artifacts import TYPES, Artifact, Examples
@@ -81,7 +82,12 @@ class UserComponent:
     inputs: tuple[tuple[str, ArtifactType], ...]
     outputs: tuple[ArtifactType, ...]
     version: int = 1
-    arguments: Pairs = ()
+    arguments: Pairs = field(default=(), hash=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import cloudpickle  # by value: the function's own name means this component
+
+        return _rebuilt, (cloudpickle.dumps([getattr(self, f.name) for f in fields(self)]),)
 
     def __call__(self, *unnamed: Any, **arguments: Any) -> UserComponent:
         """The same component with arguments.
@@ -215,6 +221,10 @@ def component(
         return _checked(_snake(function.__name__), function, inputs, outputs, version)
 
     return made
+
+
+def _rebuilt(content: bytes) -> UserComponent:
+    return UserComponent(*pickle.loads(content))
 
 
 def _checked(name: str, function: Callable[..., Any], inputs: Any, outputs: Any, version: Any) -> UserComponent:
