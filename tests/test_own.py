@@ -217,11 +217,17 @@ def test_what_is_no_component_is_an_error_at_the_call(stored, make, words):
         stored.apply(make())
 
 
+def from_nowhere(out: Path):
+    pass
+
+
 def test_an_input_that_the_pipeline_does_not_make_is_an_error_at_the_call(stored):
     with pytest.raises(OrderError, match=r"shortest\(\) needs Report\. .* a component that leaves Report first"):
         stored.apply(shortest)
     with pytest.raises(OrderError, match=r"longest_trips\(\) needs examples"):
         fp.Pipeline("p").apply(longest_trips)
+    with pytest.raises(OrderError, match=r"from_nowhere\(\) needs examples"):
+        fp.Pipeline("p").apply(wrapped(from_nowhere, fp.Examples))
 
 
 # Components that go wrong

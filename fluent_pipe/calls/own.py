@@ -86,12 +86,14 @@ class OwnCalls(Chain):
         Raises
         ------
         OrderError
-            If the pipeline does not make one of its inputs.
+            If the pipeline does not make one of its inputs, or it leaves Examples and there is no source.
         ArgumentError
             If it is no component, or an argument is missing.
         """
         own = UserComponent.of(component)
         given = tuple((name, self._ref(kind, own.name)) for name, kind in own.inputs)
+        if Examples in own.outputs:
+            self._ref(Examples, own.name)  # they have the splits of the source
         return self._then(Apply(id=self._id(own.name), component=own, given=given, split_names=self._splits))
 
     def _rows(self, call: str) -> Any:

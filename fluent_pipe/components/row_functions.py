@@ -93,7 +93,7 @@ class RowMap:
 
     def _check_partition(self, before: pa.RecordBatch, after: pa.RecordBatch) -> None:
         column = self._partition_by
-        if column is None:
+        if column not in before.schema.names:
             return
         at = after.schema.get_all_field_indices(column)
         if len(at) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -89,6 +88,8 @@ class RowExpression:
     @classmethod
     def of(cls, expression: Any) -> RowExpression:
         """Of a ``pyarrow.compute.Expression``."""
+        import pickle
+
         return cls(str(expression), pickle.dumps(expression))
 
 

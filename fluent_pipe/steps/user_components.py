@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -224,6 +223,8 @@ def component(
 
 
 def _rebuilt(content: bytes) -> UserComponent:
+    import pickle
+
     return UserComponent(*pickle.loads(content))
 
 
