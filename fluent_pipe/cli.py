@@ -48,12 +48,15 @@ Metadata = Annotated[
 def demo(
     root: Root = None,
     push: Annotated[Path, typer.Option(help="Where the model is pushed to.")] = Path("serving/flights"),
+    full: Annotated[bool, typer.Option("--full", help="Tune, prove servable and score as well: minutes.")] = False,
+    predictions: Annotated[Path, typer.Option(help="Where --full writes predictions.")] = Path("predictions/flights"),
 ) -> None:
-    """Run the flights example: 336,776 flights, from a CSV to a pushed model."""
+    """Run the flights example: 336,776 flights, from a CSV to a pushed model; with --full every step there is."""
     from fluent_pipe import loading
 
-    settings: dict[str, Any] = {"SERVING": str(push)}
-    _run(loading.load(f"{loading.example('flights/pipeline.py')}:pipeline", settings, root), refresh=())
+    settings: dict[str, Any] = {"SERVING": str(push), "PREDICTIONS": str(predictions)}
+    chosen = "pipeline" if full else "short"
+    _run(loading.load(f"{loading.example('flights/pipeline.py')}:{chosen}", settings, root), refresh=())
 
 
 @app.command("run", epilog=EXIT_CODES)
