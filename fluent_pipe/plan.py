@@ -80,8 +80,8 @@ class Plan:
 def group(steps: Collection[Step]) -> tuple[tuple[str, ...], ...]:
     """Cut steps, in order, into Beam jobs.
 
-    A job ends only before a step that needs a value which the job is to make, after a step whose verdict decides
-    whether the others may run, and around a step that runs several jobs in turn.
+    A job ends only before a step that needs a value which the job is to make, and where a step asks for it: see
+    :attr:`~fluent_pipe.steps.base.Step.gates` and :attr:`~fluent_pipe.steps.base.Step.alone`.
     """
     jobs: list[list[str]] = []
     cut = True

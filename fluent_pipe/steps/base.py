@@ -84,9 +84,10 @@ class Step:
     version: ClassVar[int] = 1
     """Version of the component behind it; part of the cache key, raised when results would differ."""
     gates: ClassVar[bool] = False
-    """True if its verdict decides whether later steps may run; they are then never in its Beam job."""
+    """True if later steps are never in its Beam job: its verdict decides whether they may run, or what it does lies
+    outside the store and is not to be done again because a later step failed."""
     alone: ClassVar[bool] = False
-    """True if its component runs several Beam jobs in turn; no other step is then in them."""
+    """True if no other step is ever in its Beam job: it runs several in turn, or measures the machine."""
 
     def inputs(self) -> dict[str, Ref[Any]]:
         """References to earlier steps, by field name."""

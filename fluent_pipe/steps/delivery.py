@@ -52,6 +52,7 @@ class InfraValidate(Step):
 
     call: ClassVar[str] = "infra_validate"
     produces: ClassVar[tuple[type[InfraBlessing], ...]] = (InfraBlessing,)
+    alone: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,7 @@ class PushTo(Step):
 
     call: ClassVar[str] = "push_to"
     produces: ClassVar[tuple[type[PushedModel], ...]] = (PushedModel,)
+    gates: ClassVar[bool] = True
 
     def still_holds(self, facts: Mapping[str, Any]) -> bool:
         if not facts["pushed"]:
