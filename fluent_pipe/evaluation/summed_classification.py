@@ -16,9 +16,10 @@ from tensorflow_model_analysis.metrics import (
     tjur_discrimination,
 )
 
+from fluent_pipe.arrow.arrays import Floats
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation.histogram import Histogram
-from fluent_pipe.evaluation.judgements import Floats, Judgements
+from fluent_pipe.evaluation.judgements import Judgements
 from fluent_pipe.evaluation.summed_metrics import Batch, SummedMetric, filled, moments, totals
 from fluent_pipe.evaluation.sums import Contributions, Sums
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from tensorflow_model_analysis.metrics import calibration, mean_regression_error, squared_pearson_correlation
 
-from fluent_pipe.evaluation.judgements import Floats, weights
+from fluent_pipe.arrow.arrays import Floats
+from fluent_pipe.evaluation.judgements import weights
 from fluent_pipe.evaluation.keras_metrics import row_values
 from fluent_pipe.evaluation.summed_metrics import Batch, SummedMetric, filled, moments, totals
 from fluent_pipe.evaluation.sums import Contributions, Sums
