@@ -22,6 +22,7 @@ MARKS: dict[StepState, str] = {
     "cached": "=",
     "failed": "✗",
     "not pushed": "!",
+    "skipped": "-",
 }
 COLOURS: dict[StepState, str] = {
     "waiting": "dim",
@@ -30,6 +31,7 @@ COLOURS: dict[StepState, str] = {
     "cached": "blue",
     "failed": "red",
     "not pushed": "yellow",
+    "skipped": "dim",
 }
 
 
@@ -70,7 +72,9 @@ class _Watching(Observer):
 
     def _closing(self, state: RunState) -> str:
         cached = sum(r.state == "cached" for r in self._rows.values())
+        skipped = sum(r.state == "skipped" for r in self._rows.values())
         end = f"{state} in {time.monotonic() - self._begun:.1f} s, {cached} of {len(self._rows)} steps from the cache"
+        end += f", {skipped} skipped" if skipped else ""
         return end if state in ("succeeded", "not pushed") else f"{end}; log: {self._log}"
 
 
@@ -84,6 +88,9 @@ class PlainLines(_Watching):
         took = "" if seconds is None else f"{seconds:.1f} s"
         width = max(len(s) for s in self._rows)
         self._terminal.write(f"{step:<{width}}  {state:<10}  {took:>8}  {note}".rstrip() + "\n")
+
+    def said(self, step: str, words: str) -> None:
+        self._terminal.write(f"{step}: {words}\n")
 
     def ended(self, state: RunState) -> None:
         self._terminal.write(self._closing(state) + "\n")
@@ -104,6 +111,9 @@ class LiveTable(_Watching):
     def started(self, steps: Collection[str]) -> None:
         super().started(steps)
         self._live.start()
+
+    def said(self, step: str, words: str) -> None:
+        self._console.print(f"{step}: {words}", highlight=False, soft_wrap=True)
 
     def ended(self, state: RunState) -> None:
         self._live.stop()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import FluentPipeError
+from fluent_pipe.steps.gates import Condition
 
 A = TypeVar("A", bound=Artifact)
 
@@ -72,10 +73,13 @@ class Step:
         Unique in its pipeline: the call's name, with a number after a repeated one.
     cached
         False if the step runs every time.
+    conditions
+        What must hold for the step to run, in order.
     """
 
     id: str
     cached: bool = True
+    conditions: tuple[Condition, ...] = unkeyed(default=())
 
     call: ClassVar[str]
     """Name of the method of ``Pipeline``."""
@@ -86,7 +90,7 @@ class Step:
     gates: ClassVar[bool] = False
     """True if its verdict decides whether later steps may run; they are then never in its Beam job."""
     alone: ClassVar[bool] = False
-    """True if its component runs several Beam jobs in turn; no other step is then in them."""
+    """True if its component runs several Beam jobs in turn, or waits; no other step is then in its job."""
 
     def inputs(self) -> dict[str, Ref[Any]]:
         """References to earlier steps, by field name."""
@@ -97,8 +101,9 @@ class Step:
         return {f.name: v for f, v in self._fields() if isinstance(v, Earlier)}
 
     def needed(self) -> frozenset[str]:
-        """Ids of the steps whose artifacts must be published before this one is lowered."""
-        return frozenset(v.step for f, v in self._fields() if isinstance(v, Ref) and not f.metadata.get("streams"))
+        """Ids of the steps whose artifacts must be published before this one is lowered, and looked at first."""
+        values = {v.step for f, v in self._fields() if isinstance(v, Ref) and not f.metadata.get("streams")}
+        return frozenset(values.union(*(c.after for c in self.conditions)))
 
     def arguments(self) -> dict[str, Any]:
         """What was asked for, without references: the part of the cache key that the step itself gives."""
