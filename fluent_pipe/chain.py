@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -14,6 +13,7 @@ from fluent_pipe.artifacts import A, Artifact, Examples, Model, Schema, Statisti
 from fluent_pipe.errors import ArgumentError, OrderError
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.gates import Condition, Hook
+from fluent_pipe.steps.paths import default_root
 from fluent_pipe.steps.sources import Source
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class Chain:
                 f"Pipeline name {self.name!r} is not valid.",
                 fix="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
             )
-        root = self.root if self.root != Path() else Path(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe"))
-        object.__setattr__(self, "root", Path(root).absolute())
+        object.__setattr__(self, "root", default_root() if self.root == Path() else Path(self.root).absolute())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}): " + (" -> ".join(s.id for s in self.steps) or "no steps yet")

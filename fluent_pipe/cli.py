@@ -86,12 +86,16 @@ def runs(
 ) -> None:
     """List past runs, newest first."""
     from fluent_pipe.results import text_table
+    from fluent_pipe.store import approvals
+
+    def waits(run: str, pipeline: str) -> bool:
+        return approvals.waiting_for(_root(root) / pipeline, run) is not None
 
     rows = [
         {
             "run": r.id,
             "pipeline": r.pipeline,
-            "state": r.state,
+            "state": f"{r.state}, waits for approval" if waits(r.id, r.pipeline) else r.state,
             "started": f"{r.started:%Y-%m-%d %H:%M:%S}",
             "seconds": round((r.finished - r.started).total_seconds(), 1) if r.finished else None,
         }
@@ -106,8 +110,9 @@ def show(
     root: Root = None,
     metadata: Metadata = None,
 ) -> None:
-    """Print one past run: its steps, their times and folders, and the log."""
+    """Print one past run: its steps, their times and folders, what it waits for, and the log."""
     from fluent_pipe.results import text_table
+    from fluent_pipe.store import approvals
 
     found = _store(root, metadata).run(run)
     if found is None:
@@ -116,11 +121,43 @@ def show(
     if found.properties.get("reason"):
         print(found.properties["reason"])
     rows = [
-        {"step": s.step, "state": s.state, "seconds": round(s.seconds, 2), "folder": str(s.path or "")}
+        {"step": s.step, "state": s.state, "seconds": round(s.seconds, 2), "folder": str(s.path or s.note)}
         for s in found.steps
     ]
     print(text_table(rows))
+    if approvals.waiting_for(_root(root) / found.pipeline, found.id):
+        print(f"waits for approval: fluent-pipe approve {found.id} [--reject] [--note TEXT]")
     print(f"log: {_root(root) / found.pipeline / 'runs' / found.id / 'log.txt'}")
+
+
+@app.command(epilog=EXIT_CODES)
+def approve(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run that waits, or its beginning.")],
+    *,
+    reject: Annotated[bool, typer.Option("--reject", help="Do not let the model be pushed.")] = False,
+    note: Annotated[str, typer.Option(help="Why, in your words; kept with the decision.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who decides. Default: the user of the system.")] = None,
+    root: Root = None,
+) -> None:
+    """Approve, or reject, the model that RUN waits to push. The process of RUN need not be there any more."""
+    from fluent_pipe.store import approvals
+
+    if by is not None and not by.strip():
+        raise ArgumentError("--by takes a name.")
+    name, request = approvals.find(_root(root), run)
+    request.decide(approved=not reject, by=by or _user(), note=note)
+    print(f"{name}: {approvals.in_words(request.facts()['decision'])}")
+    if not request.is_watched:
+        print("Its process is gone: run the pipeline again, and it goes on from here.")
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that no user has
+        return f"user {os.getuid()}"
 
 
 def _root(root: Path | None) -> Path:

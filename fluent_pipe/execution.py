@@ -183,7 +183,8 @@ class Execution:
         except FluentPipeError as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            raise self._failed_early(step, error) from error
+            self._failed_early(step, error)
+            raise
 
     def _skip(self, step: Step, condition: Condition) -> None:
         self.skipped[step.id] = why = f"{condition.function.where} does not hold"

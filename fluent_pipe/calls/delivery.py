@@ -75,7 +75,12 @@ class DeliveryCalls(SourceCalls):
         )
 
     def approve(self) -> Self:
-        """Wait for a person: ``fluent-pipe approve RUN`` lets the run go on. The request outlives the process."""
+        """Wait for a person, before :meth:`push_to`: ``fluent-pipe approve RUN`` lets the run go on.
+
+        The request outlives the process: after a kill or Ctrl-C, approve first and run again, or run again and approve
+        then. The same model with the same verdicts is not asked for again. A model that was refused by
+        :meth:`evaluate` or :meth:`infra_validate` is not waited for, and one that a person rejects is not pushed.
+        """
         return self._then(
             Approve(
                 id=self._id("approve"),

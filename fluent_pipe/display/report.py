@@ -38,6 +38,7 @@ def terminal_report(run: Run) -> str:
             parts.append(f"Worst slices by {primary} (of 100 examples or more):\n{text_table(worst)}")
     if "ModelBlessing" in made and run.blessing.note:
         parts.append(run.blessing.note)
+    parts += [f"{step} was skipped: {why}." for step, why in run.skipped.items()]
     parts.append(f"Seconds by step:\n{run.timings!r}")
     if "PushedModel" in made:
         parts.append(repr(run.pushed))

@@ -73,6 +73,7 @@ class Approve(Step):
     call: ClassVar[str] = "approve"
     produces: ClassVar[tuple[type[Approval], ...]] = (Approval,)
     gates: ClassVar[bool] = True
+    alone: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
