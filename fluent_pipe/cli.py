@@ -125,8 +125,9 @@ def show(
         for s in found.steps
     ]
     print(text_table(rows))
-    if approvals.waiting_for(_root(root) / found.pipeline, found.id):
-        print(f"waits for approval: fluent-pipe approve {found.id} [--reject] [--note TEXT]")
+    request = approvals.waiting_for(_root(root) / found.pipeline, found.id)
+    if request is not None:
+        print(f"waits for approval: {request.command(found.id)}")
     print(f"log: {_root(root) / found.pipeline / 'runs' / found.id / 'log.txt'}")
 
 

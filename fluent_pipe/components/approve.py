@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from fluent_pipe import progress
 from fluent_pipe.artifacts import InfraBlessing, Model, ModelBlessing
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import Input
-from fluent_pipe.steps.paths import default_root
 from fluent_pipe.store.approvals import Decision, Request
 
 LOOK_SECONDS = 0.5
@@ -60,7 +58,7 @@ class Approve(Component):
             request.ask(
                 self.context.run, step=self.context.step, model=self._model.value.path, anew=decision is not None
             )
-            progress.say(self.context.step, f"waiting for approval: {self._command()}")
+            progress.say(self.context.step, f"waiting for approval: {request.command(self.context.run)}")
             decision = _wait(request)
         self._decision = decision
 
@@ -72,11 +70,6 @@ class Approve(Component):
         """Whether an earlier run took this decision: then this one was told not to take it from the cache."""
         published = Path(self.context.home, self.context.step).glob("*/approval.json")
         return any(json.loads(path.read_text()) == decision for path in published)
-
-    def _command(self) -> str:
-        root = Path(self.context.home).parent
-        where = "" if root == default_root() else f" --root {shlex.quote(str(root))}"
-        return f"fluent-pipe approve {self.context.run}{where} [--reject] [--note TEXT]"
 
 
 def _wait(request: Request) -> Decision:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +43,12 @@ class Machine:
         >>> Machine(memory=24 * 10**9, cpu=8, gpu=0).lacks(Resources(memory="64GB", gpu=1, cpu=4))
         'asks for 64 GB of memory and 1 GPU; this machine has 24 GB of memory and no GPU'
         """
-        pairs = (
-            (_gigabytes, asked.memory_bytes or 0, self.memory),
-            (_processors, asked.cpu or 0, self.cpu),
-            (_gpus, asked.gpu, self.gpu),
-        )
-        short = [(words(wanted), words(there)) for words, wanted, there in pairs if wanted > there]
+        memory = asked.memory_bytes or 0
+        short = [
+            *([(_gigabytes(memory, math.ceil), _gigabytes(self.memory, math.floor))] if memory > self.memory else []),
+            *([(_processors(asked.cpu), _processors(self.cpu))] if asked.cpu and asked.cpu > self.cpu else []),
+            *([(_gpus(asked.gpu), _gpus(self.gpu))] if asked.gpu > self.gpu else []),
+        ]
         if not short:
             return None
         wanted, there = (" and ".join(words) for words in zip(*short, strict=True))
@@ -117,8 +117,9 @@ def _listed_gpus() -> int:
     return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
 
 
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.3g} GB of memory" if count >= 1e9 else f"{count / 1e6:.3g} MB of memory"
+def _gigabytes(count: int, rounded: Callable[[float], int]) -> str:
+    """To a tenth; what is wanted upwards and what is there downwards, so that the two never read alike."""
+    return f"{rounded(count / 1e8) / 10:,.1f}".removesuffix(".0") + " GB of memory"
 
 
 def _processors(count: int) -> str:

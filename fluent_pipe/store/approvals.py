@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fluent_pipe.errors import ArgumentError, StoreError
+from fluent_pipe.steps.paths import default_root
 from fluent_pipe.store.files import Lock, is_held, writing
 from fluent_pipe.store.records import run_lock
 
@@ -71,6 +73,12 @@ class Request:
     def runs(self) -> list[str]:
         """Ids of the runs that asked."""
         return list(self.facts().get("runs", ()))
+
+    def command(self, run: str) -> str:
+        """What a person types to decide, for a run that waits."""
+        root = self.path.parent.parent.parent
+        where = "" if root == default_root() else f" --root {shlex.quote(str(root))}"
+        return f"fluent-pipe approve {run}{where} [--reject] [--note TEXT]"
 
     @property
     def is_watched(self) -> bool:
