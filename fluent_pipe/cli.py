@@ -14,12 +14,14 @@ from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted
 if TYPE_CHECKING:
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.run import Run
-    from fluent_pipe.store.metadata import MetadataStore
+    from fluent_pipe.store.metadata import MetadataStore, StoredRun
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the run failed; 2 the command line or the file is not valid; "
-    "3 not pushed, since the model was not blessed; 130 stopped by Ctrl-C."
+    "3 not pushed, since the model was not blessed; 4 waiting for approval; 130 stopped by Ctrl-C."
 )
+
+ENDS = {"not pushed": 3, "waiting": 4}
 
 app = typer.Typer(
     help="Run fluent_pipe pipelines and look at their runs.",
@@ -88,14 +90,16 @@ def runs(
     from fluent_pipe.results import text_table
     from fluent_pipe.store import approvals
 
-    def waits(run: str, pipeline: str) -> bool:
-        return approvals.waiting_for(_root(root) / pipeline, run) is not None
+    def state(run: StoredRun) -> str:
+        if approvals.waiting_for(_root(root) / run.pipeline, run.id) is None:
+            return run.state
+        return "waiting for approval" if run.state == "waiting" else f"{run.state}, waiting for approval"
 
     rows = [
         {
             "run": r.id,
             "pipeline": r.pipeline,
-            "state": f"{r.state}, waits for approval" if waits(r.id, r.pipeline) else r.state,
+            "state": state(r),
             "started": f"{r.started:%Y-%m-%d %H:%M:%S}",
             "seconds": round((r.finished - r.started).total_seconds(), 1) if r.finished else None,
         }
@@ -127,7 +131,7 @@ def show(
     print(text_table(rows))
     request = approvals.waiting_for(_root(root) / found.pipeline, found.id)
     if request is not None:
-        print(f"waits for approval: {request.command(found.id)}")
+        print(f"waiting for approval: {request.command(found.id)}")
     print(f"log: {_root(root) / found.pipeline / 'runs' / found.id / 'log.txt'}")
 
 
@@ -185,8 +189,8 @@ def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:
         print(f"{error}", file=sys.stderr)
         raise typer.Exit(130) from None
     print(terminal_report(run))
-    if run.state == "not pushed":
-        raise typer.Exit(3)
+    if run.state in ENDS:
+        raise typer.Exit(ENDS[run.state])
 
 
 def main() -> NoReturn:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, PushedModel
-from fluent_pipe.errors import FluentPipeError, ResourceError, StepFailed, StoreError
+from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, StepFailed, StoreError
 from fluent_pipe.imports import quick_imports
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan, resolve_earlier
 from fluent_pipe.runners.base import JobResult, Runner
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed", "skipped"]
-RunState = Literal["running", "succeeded", "not pushed", "failed", "interrupted"]
+RunState = Literal["running", "succeeded", "not pushed", "waiting", "failed", "interrupted"]
 MAX_ATTEMPTS = 3
 
 Holds = Callable[[Condition, Mapping[str, StoredExecution]], bool]
@@ -87,6 +87,8 @@ class Execution:
         Results made or taken from the cache so far, by step.
     skipped
         Why steps were skipped, by step.
+    keys
+        Cache keys by step, as far as they are known at the present job.
     ran
         Seconds of the steps that ran.
     loading
@@ -106,6 +108,7 @@ class Execution:
     ran: dict[str, float] = field(default_factory=dict)
     loading: float = 0.0
     skipped: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str | None] = field(default_factory=dict)
     _answers: dict[Condition, bool] = field(default_factory=dict)
 
     def execute(self) -> RunState:
@@ -114,7 +117,8 @@ class Execution:
         Returns
         -------
         RunState
-            ``"succeeded"``, or ``"not pushed"`` if a push was refused.
+            ``"succeeded"``, ``"not pushed"`` if a push was refused, or ``"waiting"`` if nobody has approved yet and the
+            run was not to wait for it.
 
         Raises
         ------
@@ -140,7 +144,11 @@ class Execution:
             self._foresee()
             self._check_resources()
             # A key that is known is that of what is about to be read, even if a file changes while it is read.
-            self._run_job(job, {p.step.id: p.key for p in plan.steps}, hashes)
+            self.keys = {p.step.id: p.key for p in plan.steps}
+            try:
+                self._run_job(job, self.keys, hashes)
+            except ApprovalPending:
+                return "waiting"
 
     @property
     def folder(self) -> Path:
@@ -231,12 +239,15 @@ class Execution:
             self.observer.changed(step.id, "running")
         with Staging.create(self.folder) as staging:
             begun = time.monotonic()
-            running = Job(self, job, staging, keys)
+            running = Job(self, job, staging)
             self.loading += time.monotonic() - begun
             begun = time.monotonic()
             try:
                 with writing(self.folder):
                     seconds = running.run(self.runner)
+            except ApprovalPending:
+                self.observer.changed(job[0].id, "waiting", note="for approval")
+                raise
             except KeyboardInterrupt:
                 raise
             except FluentPipeError as error:
@@ -305,17 +316,12 @@ class Job:
         In order.
     staging
         Where its components write.
-    keys
-        Cache keys by step, where they are known before the job.
     """
 
-    def __init__(
-        self, execution: Execution, steps: list[Step], staging: Staging, keys: Mapping[str, str | None]
-    ) -> None:
+    def __init__(self, execution: Execution, steps: list[Step], staging: Staging) -> None:
         self._execution = execution
         self._steps = steps
         self._staging = staging
-        self._keys = keys
         self._live: dict[str, Live] = {}
         self._building: dict[str, float] = {}
         self.earlier = {s.id: self._earlier(s) for s in steps}
@@ -357,7 +363,7 @@ class Job:
                 context = Context(
                     step.id,
                     str(self._staging.folder(step.id)),
-                    key=self._keys.get(step.id) or "",
+                    key=self._execution.keys.get(step.id) or "",
                     run=self._execution.run_id,
                     home=str(self._execution.folder),
                 )

@@ -91,7 +91,7 @@ def lower(  # noqa: C901 - one flat match
             from fluent_pipe.components import approve, inputs
 
             verdicts = [given(inputs.Input, f) if getattr(step, f) else None for f in ("blessing", "infra")]
-            return approve.Approve(context, given(inputs.Input, "model"), *verdicts)
+            return approve.Approve(step, context, given(inputs.Input, "model"), *verdicts)
         case PushTo():
             from fluent_pipe.components import inputs, push
 

@@ -90,13 +90,13 @@ Call infer_schema() first.
         refresh
             Ids of steps to run although they are cached.
         progress
-            Show progress on the terminal.
+            Show progress on the terminal. Without it only what waits for a person is said.
 
         Returns
         -------
         Run
             Results, timings and verdicts. A model that is not blessed is not pushed; that is no error:
-            ``run.state`` is then ``"not pushed"``.
+            ``run.state`` is then ``"not pushed"``. See :class:`~fluent_pipe.run.Run` for its other states.
 
         Raises
         ------

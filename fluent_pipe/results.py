@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -62,13 +62,13 @@ class Timings:
         Id, seconds (None from the cache), and whether it ran.
     loading
         Seconds spent importing TensorFlow, Beam and the like; not counted in any step.
-    skipped
-        Ids of the steps that were skipped.
+    undone
+        State of the steps that neither ran nor came from the cache: ``"skipped"``, or ``"waiting"`` for an approval.
     """
 
     steps: tuple[tuple[str, float | None, bool], ...]
     loading: float = 0.0
-    skipped: frozenset[str] = frozenset()
+    undone: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -88,7 +88,7 @@ class Timings:
         ]
 
     def _state(self, step: str, ran: bool) -> str:  # noqa: FBT001 - as it stands in ``steps``
-        return "ran" if ran else "skipped" if step in self.skipped else "cached"
+        return "ran" if ran else self.undone.get(step, "cached")
 
     def to_frame(self) -> pd.DataFrame:
         """Columns ``step``, ``seconds``, ``state``."""

@@ -55,7 +55,8 @@ class Run:
     pipeline
         Name of the pipeline.
     state
-        ``"succeeded"`` or ``"not pushed"``; ``"running"`` for the run that a condition of ``when`` looks at.
+        ``"succeeded"``, also where steps were skipped; ``"not pushed"`` if a push was refused; ``"waiting"`` after
+        ``approve(wait=False)`` while nobody has decided; ``"running"`` for the run that a condition of ``when`` gets.
     timings
         Seconds of each step; none for one taken from the cache.
     folder
@@ -168,7 +169,7 @@ def run(
         folder.mkdir(parents=True)
     store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
     with logged(folder / "log.txt") as terminal:
-        watching = observer(terminal, folder / "log.txt") if show_progress else Observer()
+        watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
             return hooks.holds(condition, _made(execution, "running", folder, seen))
@@ -222,7 +223,10 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
 
 def _timings(execution: Execution) -> results.Timings:
     steps = tuple((s.id, execution.ran.get(s.id), s.id in execution.ran) for s in execution.steps)
-    return results.Timings(steps, execution.loading, frozenset(execution.skipped))
+    undone = {s.id: "skipped" if s.id in execution.skipped else "waiting" for s in execution.steps}
+    return results.Timings(
+        steps, execution.loading, {s: state for s, state in undone.items() if s not in execution.done}
+    )
 
 
 def _made(execution: Execution, state: RunState, folder: Path, done: Mapping[str, StoredExecution]) -> Run:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import fluent_pipe as fp
 from fluent_pipe.cli import app
+from fluent_pipe.display.report import terminal_report
 from fluent_pipe.errors import ArgumentError, Interrupted
 from fluent_pipe.plan import group
 from fluent_pipe.store import approvals
@@ -77,12 +78,12 @@ def test_a_request_outlives_a_kill_and_an_approval_needs_no_process(judged, fini
         process.communicate()
     run = words.split()[words.split().index("approve") + 1]
     assert f"--root {judged.root} [--reject] [--note TEXT]" in words
-    assert "interrupted, waits for approval" in command("runs", "--root", judged.root).stdout
+    assert "interrupted, waiting for approval" in command("runs", "--root", judged.root).stdout
     assert f"fluent-pipe approve {run}" in command("show", run, "--root", judged.root).stdout
 
     done = command("approve", run[:17], "--root", judged.root, "--by", "Ada", "--note", "as last week")
     assert "run the pipeline again" in done.stdout
-    assert "waits" not in command("runs", "--root", judged.root).stdout
+    assert "waiting" not in command("runs", "--root", judged.root).stdout
     approved = judged.approve().run(progress=False)
     assert approved.approval
     assert (approved.approval.by, approved.approval.note) == ("Ada", "as last week")
@@ -125,6 +126,20 @@ def test_what_is_not_blessed_is_not_waited_for(judged):
     assert not run.approval
     assert repr(run.approval) == "not approved: not blessed: nothing to approve"
     assert approvals.requests(judged.root / "trips") == []
+
+
+def test_a_run_that_is_not_to_wait_ends_and_the_next_one_goes_on(judged, capfd):
+    chain = judged.approve(wait=False).generate_statistics(sample=0.5)
+    waiting = chain.run()
+    assert waiting.state == "waiting"
+    assert [row["state"] for row in waiting.timings.rows()][-2:] == ["waiting", "waiting"]
+    assert f"fluent-pipe approve {waiting.id}" in terminal_report(waiting)
+    assert "waiting in" in capfd.readouterr().err
+    assert "  waiting for approval  " in command("runs", "--root", judged.root).stdout
+    assert command("approve", waiting.id, "--root", judged.root).exit_code == 0
+    run = chain.run(progress=False)
+    assert run.approval
+    assert run.timings.steps_run == ("approve", "generate_statistics_2")
 
 
 def test_what_cannot_be_decided_is_said(judged, finished, tmp_path):

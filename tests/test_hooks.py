@@ -97,9 +97,15 @@ def test_a_hook_by_name(source, tmp_path, capfd):
     assert "notify_nobody:at_all cannot be imported" in capfd.readouterr().err
 
 
+async def later(run):
+    """Nobody awaits it."""
+
+
 @pytest.mark.parametrize("call", ["on_success", "on_failure"])
 def test_what_is_no_hook_is_an_error_at_the_call(source, call):
     with pytest.raises(ArgumentError, match=rf"{call}\(\) takes a function of one argument"):
         getattr(source, call)(lambda: None)
+    with pytest.raises(ArgumentError, match="later is async"):
+        getattr(source, call)(later)
     with pytest.raises(ArgumentError, match=rf"{call}\(\) takes a function, got 3"):
         getattr(source, call)(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,11 @@ from fluent_pipe import progress
 from fluent_pipe.artifacts import InfraBlessing, Model, ModelBlessing
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import Input
+from fluent_pipe.errors import ApprovalPending
+from fluent_pipe.steps.delivery import Approve as ApproveStep
 from fluent_pipe.store.approvals import Decision, Request
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 NOTHING: Decision = {"approved": False, "by": "", "at": "", "note": "not blessed: nothing to approve"}
@@ -28,8 +33,8 @@ class Approve(Component):
 
     Parameters
     ----------
-    context
-        Where to write; its key tells what is approved.
+    step, context
+        What was asked for, and where to write; the context's key tells what is approved.
     model
         What is to be approved.
     blessing, infra
@@ -38,12 +43,14 @@ class Approve(Component):
 
     def __init__(
         self,
+        step: ApproveStep,
         context: Context,
         model: Input[Model],
         blessing: Input[ModelBlessing] | None,
         infra: Input[InfraBlessing] | None,
     ) -> None:
         super().__init__(context)
+        self._step = step
         self._model = model
         self._verdicts = [verdict.value.facts() for verdict in (blessing, infra) if verdict is not None]
         self._decision = NOTHING
@@ -58,7 +65,11 @@ class Approve(Component):
             request.ask(
                 self.context.run, step=self.context.step, model=self._model.value.path, anew=decision is not None
             )
-            progress.say(self.context.step, f"waiting for approval: {request.command(self.context.run)}")
+            words = f"waiting for approval: {request.command(self.context.run)}"
+            log.info(words)
+            progress.say(self.context.step, words)
+            if not self._step.wait:
+                raise ApprovalPending("Nobody has approved yet.")
             decision = _wait(request)
         self._decision = decision
 

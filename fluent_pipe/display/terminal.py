@@ -35,7 +35,7 @@ COLOURS: dict[StepState, str] = {
 }
 
 
-def observer(terminal: TextIO, log: Path) -> Observer:
+def observer(terminal: TextIO, log: Path, *, quiet: bool = False) -> Observer:
     """The observer that suits the terminal.
 
     Parameters
@@ -44,7 +44,11 @@ def observer(terminal: TextIO, log: Path) -> Observer:
         Where to write.
     log
         The run's log, named if the run fails.
+    quiet
+        Show no progress, only what a person must not miss.
     """
+    if quiet:
+        return OnlyWords(terminal, log)
     return LiveTable(terminal, log) if terminal.isatty() else PlainLines(terminal, log)
 
 
@@ -75,10 +79,17 @@ class _Watching(Observer):
         skipped = sum(r.state == "skipped" for r in self._rows.values())
         end = f"{state} in {time.monotonic() - self._begun:.1f} s, {cached} of {len(self._rows)} steps from the cache"
         end += f", {skipped} skipped" if skipped else ""
-        return end if state in ("succeeded", "not pushed") else f"{end}; log: {self._log}"
+        return end if state in ("succeeded", "not pushed", "waiting") else f"{end}; log: {self._log}"
 
 
-class PlainLines(_Watching):
+class OnlyWords(_Watching):
+    """What a person must not miss."""
+
+    def said(self, step: str, words: str) -> None:
+        self._terminal.write(f"{step}: {words}\n")
+
+
+class PlainLines(OnlyWords):
     """One line for every step that ends; for files, pipes and CI."""
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
@@ -88,9 +99,6 @@ class PlainLines(_Watching):
         took = "" if seconds is None else f"{seconds:.1f} s"
         width = max(len(s) for s in self._rows)
         self._terminal.write(f"{step:<{width}}  {state:<10}  {took:>8}  {note}".rstrip() + "\n")
-
-    def said(self, step: str, words: str) -> None:
-        self._terminal.write(f"{step}: {words}\n")
 
     def ended(self, state: RunState) -> None:
         self._terminal.write(self._closing(state) + "\n")

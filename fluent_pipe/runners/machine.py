@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fluent_pipe.steps.resources import Resources
@@ -106,6 +107,7 @@ def _gpu_count() -> int:
     return count if seen is None else min(count, len([d for d in seen.split(",") if d.strip() not in ("", "-1")]))
 
 
+@cache
 def _listed_gpus() -> int:
     command = shutil.which("nvidia-smi")
     if command is None:

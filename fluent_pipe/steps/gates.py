@@ -66,6 +66,10 @@ def of_one(function: Callable[..., Any] | str, call: str, argument: str) -> User
         If it is no function, or cannot be called with one argument.
     """
     user = UserFunction.of(function, name=call, call=call)
+    if inspect.iscoroutinefunction(function):
+        raise ArgumentError(
+            f"{call}() takes a plain function; {user.name} is async.", where=user.where, fix="Call asyncio.run() in it."
+        )
     if callable(function):
         try:
             signature = inspect.signature(function)
