@@ -17,7 +17,8 @@ JOB = "display:inline-block;border:1px dashed #888;border-radius:8px;padding:4px
 def pipeline_html(pipeline: Pipeline) -> str:
     """Steps as boxes, Beam jobs as dashed boxes round them.
 
-    A guarded step names its conditions. Styles are inline: notebooks that do not trust the page strip ``<style>`` and ``<svg>``.
+    A guarded step names its conditions. Styles are inline: notebooks that do not trust the page strip ``<style>`` and
+    ``<svg>``.
     """
     jobs = []
     words = {s.id: " ".join([s.id, *(f"if {c.name}" for c in s.conditions)]) for s in pipeline.steps}
