@@ -109,7 +109,7 @@ class Execution:
     loading: float = 0.0
     skipped: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str | None] = field(default_factory=dict)
-    _answers: dict[Condition, bool] = field(default_factory=dict)
+    _answers: dict[int, bool] = field(default_factory=dict)
 
     def execute(self) -> RunState:
         """Run what is not cached.
@@ -166,7 +166,7 @@ class Execution:
 
     def _is_free(self, step: Step) -> bool:
         """Whether every condition of a step was asked, and holds."""
-        return all(self._answers.get(c, False) for c in step.conditions)
+        return all(self._answers.get(id(c), False) for c in step.conditions)
 
     def _ask_conditions(self) -> bool:
         """Ask the conditions whose results are there; whether there were any. Skip the steps of one that fails."""
@@ -175,12 +175,12 @@ class Execution:
             if step.id in self.done or step.id in self.skipped:
                 continue
             for condition in step.conditions:
-                if condition not in self._answers:
+                if id(condition) not in self._answers:
                     if set(condition.after) - set(self.done) - set(self.skipped):
                         break
-                    self._answers[condition] = self._ask(condition, step)
+                    self._answers[id(condition)] = self._ask(condition, step)
                     asked = True
-                if not self._answers[condition]:
+                if not self._answers[id(condition)]:
                     self._skip(step, condition)
                     break
         return asked

@@ -65,8 +65,7 @@ def check() -> None:
 
 
 def say(step: str, words: str) -> None:
-    """Tell the person who watches the run what must not be missed, and keep it as the step's detail."""
-    report(step, detail=words)
+    """Tell the person who watches the run what must not be missed, as a line of its own."""
     _listener[0](step, words)
 
 

@@ -65,9 +65,10 @@ class Approve(Component):
             request.ask(
                 self.context.run, step=self.context.step, model=self._model.value.path, anew=decision is not None
             )
-            words = f"waiting for approval: {request.command(self.context.run)}"
-            log.info(words)
-            progress.say(self.context.step, words)
+            words = "waiting for approval"
+            progress.say(self.context.step, f"{words}: {request.command(self.context.run)}")
+            progress.report(self.context.step, detail=words)
+            log.info("%s of %s", words, request.path)
             if not self._step.wait:
                 raise ApprovalPending("Nobody has approved yet.")
             decision = _wait(request)
