@@ -160,7 +160,8 @@ def find(root: Path, run: str) -> tuple[str, Request]:
     folders = [p for p in root.glob("*/runs/*") if p.name.startswith(run) and p.is_dir()] if run else []
     exact = [p for p in folders if p.name == run] or folders
     if not exact:
-        raise ArgumentError(f"There is no run {run!r} in {root}.", fix="`fluent-pipe runs` lists them.")
+        fix = "`fluent-pipe runs` lists them; --root names another folder of results."
+        raise ArgumentError(f"There is no run {run!r} in {root}.", fix=fix)
     if len(exact) > 1:
         raise ArgumentError(f"Several runs start with {run!r}.", got=run, valid=[p.name for p in exact])
     home, name = exact[0].parent.parent, exact[0].name
