@@ -72,7 +72,8 @@ class Plan:
         lines = [f"Pipeline {self.name}: {len(self.steps)} steps, {jobs}"]
         for p in self.steps:
             what = "cached" if p.state == "cached" else f"job {job_of[p.step.id]}"
-            why = p.stored.name if p.stored else p.reason
+            guards = " and ".join(c.name for c in p.step.conditions)
+            why = "; ".join(filter(None, (p.stored.name if p.stored else p.reason, guards and f"if {guards} holds")))
             lines.append(f"  {p.step.id:<{width}}  {what:<7} {why}".rstrip())
         return "\n".join(lines)
 

@@ -65,15 +65,19 @@ class Approve(Step):
         What is to be approved.
     blessing, infra
         Verdicts so far; what was refused is not waited for.
+    wait
+        Whether the run waits, or ends where nobody has decided yet.
     """
 
     model: Ref[Model] = needs()
     blessing: Ref[ModelBlessing] | None = needs(default=None)
     infra: Ref[InfraBlessing] | None = needs(default=None)
+    wait: bool = unkeyed(default=True)
 
     call: ClassVar[str] = "approve"
     produces: ClassVar[tuple[type[Approval], ...]] = (Approval,)
     gates: ClassVar[bool] = True
+    alone: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
