@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         TransformGraph,
     )
     from fluent_pipe.errors import FluentPipeError
+    from fluent_pipe.hooks import Failure
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.run import Run
     from fluent_pipe.steps.limits import (
@@ -54,6 +55,7 @@ _HOMES = {
     "Pipeline": "fluent_pipe.pipeline",
     "Run": "fluent_pipe.run",
     "FluentPipeError": "fluent_pipe.errors",
+    "Failure": "fluent_pipe.hooks",
     "at_least": "fluent_pipe.steps.limits",
     "at_most": "fluent_pipe.steps.limits",
     "change_at_least": "fluent_pipe.steps.limits",
@@ -93,6 +95,7 @@ __all__ = [
     "Component",
     "Evaluation",
     "Examples",
+    "Failure",
     "FluentPipeError",
     "HyperParameters",
     "InfraBlessing",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe import progress, results
+from fluent_pipe import hooks, progress, results
 from fluent_pipe.artifacts import (
     A,
     Anomalies,
+    Approval,
     Artifact,
     Evaluation,
     Examples,
@@ -28,9 +31,10 @@ from fluent_pipe.logs import logged
 from fluent_pipe.plan import Plan, make_plan
 from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.direct import Direct
+from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.content import FileHashes
 from fluent_pipe.store.files import new_execution_name, writing
-from fluent_pipe.store.metadata import MetadataStore
+from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 
 if TYPE_CHECKING:
     from fluent_pipe.pipeline import Pipeline
@@ -52,11 +56,14 @@ class Run:
     pipeline
         Name of the pipeline.
     state
-        ``"succeeded"`` or ``"not pushed"``.
+        ``"succeeded"``, also where steps were skipped; ``"not pushed"`` if a push was refused; ``"waiting"`` after
+        ``approve(wait=False)`` while nobody has decided; ``"running"`` for the run that a condition of ``when`` gets.
     timings
         Seconds of each step; none for one taken from the cache.
     folder
         Where the run's log lies.
+    skipped
+        Why steps were skipped, by step: the condition of ``when`` that did not hold, with its file and line.
     """
 
     id: str
@@ -65,6 +72,8 @@ class Run:
     timings: results.Timings
     folder: Path
     _artifacts: tuple[Artifact, ...] = field(repr=False)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    _skipped_by_type: Mapping[type[Artifact], str] = field(default_factory=dict, repr=False)
 
     @property
     def made(self) -> frozenset[str]:
@@ -112,6 +121,11 @@ class Run:
         return results.BlessingResult(self._get(ModelBlessing))
 
     @property
+    def approval(self) -> results.ApprovalResult:
+        """What a person decided."""
+        return results.ApprovalResult(self._get(Approval))
+
+    @property
     def pushed(self) -> results.PushedResult:
         """Where the model was pushed, or why not."""
         return results.PushedResult(self._get(PushedModel))
@@ -136,6 +150,9 @@ class Run:
         """
         # By name, since a notebook's cell that is run again makes another class of the same.
         found = [a for a in self._artifacts if type(a).__name__ == kind.__name__ and step in (None, a.step)]
+        skipped = self._skipped_by_type.get(kind) if step is None else step
+        if not found and skipped is not None and skipped in self.skipped:
+            raise StepFailed(f"{skipped} was skipped in this run: {self.skipped[skipped]}.", step=skipped)
         if not found:
             there = [f"{type(a).__name__} of {a.step}" for a in self._artifacts]
             what = kind.__name__ + (f" of {step}" if step else "")
@@ -174,12 +191,28 @@ def run(
         folder.mkdir(parents=True)
     store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
     with logged(folder / "log.txt") as terminal:
-        watching = observer(terminal, folder / "log.txt") if show_progress else Observer()
+        watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
+
+        def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
+            return hooks.holds(condition, _made(execution, "running", folder, seen))
+
         execution = Execution(
-            pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner or Direct(), refresh, watching
+            pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner or Direct(), refresh, watching, holds
         )
-        state = _execute(execution, watching)
-    return Run(run_id, pipeline.name, state, _timings(execution), folder, _left(execution))
+        try:
+            state = _execute(execution, watching)
+        except Exception as error:
+            if not isinstance(error, KeyboardInterrupt):
+                failure = hooks.Failure(run_id, pipeline.name, getattr(error, "step", None), error, folder / "log.txt")
+                with suppress(KeyboardInterrupt):  # of a hook that hangs; the run's own error is the one to tell
+                    hooks.tell([h for h in pipeline.hooks if h.on == "failure"], failure, terminal)
+            raise
+        made = _made(execution, state, folder, execution.done)
+        try:
+            hooks.tell([h for h in pipeline.hooks if h.on == "success"], made, terminal)
+        except KeyboardInterrupt:
+            raise Interrupted(f"on_success was stopped. The run itself has ended: {state}.") from None
+    return made
 
 
 def _execute(execution: Execution, watching: Observer) -> RunState:
@@ -212,8 +245,15 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
 
 def _timings(execution: Execution) -> results.Timings:
     steps = tuple((s.id, execution.ran.get(s.id), s.id in execution.ran) for s in execution.steps)
-    return results.Timings(steps, execution.loading)
+    undone = {s.id: "skipped" if s.id in execution.skipped else "waiting" for s in execution.steps}
+    return results.Timings(
+        steps, execution.loading, {s: state for s, state in undone.items() if s not in execution.done}
+    )
 
 
-def _left(execution: Execution) -> tuple[Artifact, ...]:
-    return tuple(a for step in execution.steps if step.id in execution.done for a in execution.done[step.id].artifacts)
+def _made(execution: Execution, state: RunState, folder: Path, done: Mapping[str, StoredExecution]) -> Run:
+    """The run as it is now, with those results."""
+    skipped = {kind: s.id for s in execution.steps if s.id in execution.skipped for kind in s.produces}
+    artifacts = tuple(a for step in execution.steps if step.id in done for a in done[step.id].artifacts)
+    timings = _timings(execution)
+    return Run(execution.run_id, execution.name, state, timings, folder, artifacts, dict(execution.skipped), skipped)
