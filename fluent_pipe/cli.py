@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the run failed; 2 the command line or the file is not valid; "
-    "3 not pushed, since the model was not blessed; 130 stopped by Ctrl-C."
+    "3 not pushed or not scored, since the model was not blessed; 130 stopped by Ctrl-C."
 )
 
 app = typer.Typer(
@@ -147,7 +147,7 @@ def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:
         print(f"{error}", file=sys.stderr)
         raise typer.Exit(130) from None
     print(terminal_report(run))
-    if run.state == "not pushed":
+    if run.state in ("not pushed", "not scored"):
         raise typer.Exit(3)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, PushedModel
+from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
 from fluent_pipe.errors import FluentPipeError, StepFailed, StoreError
 from fluent_pipe.imports import quick_imports
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan, resolve_earlier
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed"]
-RunState = Literal["running", "succeeded", "not pushed", "failed", "interrupted"]
+StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed", "not scored"]
+RunState = Literal["running", "succeeded", "not pushed", "not scored", "failed", "interrupted"]
 MAX_ATTEMPTS = 3
 
 
@@ -100,7 +100,7 @@ class Execution:
         Returns
         -------
         RunState
-            ``"succeeded"``, or ``"not pushed"`` if a push was refused.
+            ``"succeeded"``, ``"not pushed"`` if a push was refused, or ``"not scored"`` if only scoring was.
 
         Raises
         ------
@@ -120,7 +120,8 @@ class Execution:
             )
             self._take_cached(plan)
             if not plan.jobs:
-                return "not pushed" if any(_push_refused(e) for e in self.done.values()) else "succeeded"
+                refused = {_refused(e) for e in self.done.values()} - {None}
+                return "not pushed" if "not pushed" in refused else "not scored" if refused else "succeeded"
             job = [s for s in self.steps if s.id in plan.jobs[0]]
             self._foresee()
             # A key that is known is that of what is about to be read, even if a file changes while it is read.
@@ -222,8 +223,7 @@ class Execution:
         )
         self.done[step.id] = stored
         self.ran[step.id] = seconds
-        state: StepState = "not pushed" if _push_refused(stored) else "ran"
-        self.observer.changed(step.id, state, seconds=seconds, note=stored.artifacts[0].summary())
+        self.observer.changed(step.id, _refused(stored) or "ran", seconds=seconds, note=stored.artifacts[0].summary())
 
 
 class Job:
@@ -374,5 +374,9 @@ def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int
     return {}
 
 
-def _push_refused(stored: StoredExecution) -> bool:
-    return any(isinstance(a, PushedModel) and not a.facts()["pushed"] for a in stored.artifacts)
+def _refused(stored: StoredExecution) -> Literal["not pushed", "not scored"] | None:
+    """What was not done since the model was refused, if anything."""
+    artifact = stored.artifacts[0]
+    if isinstance(artifact, PushedModel) and not artifact.facts()["pushed"]:
+        return "not pushed"
+    return "not scored" if isinstance(artifact, Predictions) and not artifact.facts()["scored"] else None

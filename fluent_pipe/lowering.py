@@ -10,7 +10,7 @@ from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.delivery import PushTo
+from fluent_pipe.steps.delivery import BulkInfer, PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
 
@@ -22,7 +22,9 @@ Resolve = Callable[[str, Ref[Any]], tuple[Artifact | None, Mapping[str, Any] | N
 """Field name and reference to the stored artifact, or to the live PCollections of the same job."""
 
 
-def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]) -> Component:
+def lower(  # noqa: C901 - one case a step
+    step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]
+) -> Component:
     """The component that does ``step``.
 
     Parameters
@@ -90,6 +92,17 @@ def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, 
 
             blessing = given(inputs.Input, "blessing") if step.blessing else None
             return push.PushTo(step, context, given(inputs.Input, "model"), blessing)
+        case BulkInfer():
+            from fluent_pipe.components import bulk_infer, inputs
+
+            return bulk_infer.BulkInfer(
+                step,
+                context,
+                given(inputs.Input, "model"),
+                given(inputs.ExamplesInput, "examples"),
+                given(inputs.TransformGraphInput, "graph"),
+                [given(inputs.Input, verdict) for verdict in ("blessing", "infra") if verdict in step.inputs()],
+            )
     raise StepFailed(f"No component does {step.call}().", step=step.id)
 
 

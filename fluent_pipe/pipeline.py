@@ -95,7 +95,7 @@ Call infer_schema() first.
         -------
         Run
             Results, timings and verdicts. A model that is not blessed is not pushed; that is no error:
-            ``run.state`` is then ``"not pushed"``.
+            ``run.state`` is then ``"not pushed"``, or ``"not scored"`` where only ``bulk_infer`` was refused.
 
         Raises
         ------

@@ -16,6 +16,7 @@ from fluent_pipe.artifacts import (
     Examples,
     Model,
     ModelBlessing,
+    Predictions,
     PushedModel,
     Schema,
     Statistics,
@@ -51,7 +52,7 @@ class Run:
     pipeline
         Name of the pipeline.
     state
-        ``"succeeded"`` or ``"not pushed"``.
+        ``"succeeded"``, ``"not pushed"`` or ``"not scored"``.
     timings
         Seconds of each step; none for one taken from the cache.
     folder
@@ -114,6 +115,11 @@ class Run:
     def pushed(self) -> results.PushedResult:
         """Where the model was pushed, or why not."""
         return results.PushedResult(self._get(PushedModel))
+
+    @property
+    def predictions(self) -> results.PredictionsResult:
+        """Predictions of ``bulk_infer``, or why there are none."""
+        return results.PredictionsResult(self._get(Predictions))
 
     def __repr__(self) -> str:
         return f"Run {self.id} of {self.pipeline}: {self.state}\n{self.timings!r}"

@@ -22,6 +22,7 @@ MARKS: dict[StepState, str] = {
     "cached": "=",
     "failed": "✗",
     "not pushed": "!",
+    "not scored": "!",
 }
 COLOURS: dict[StepState, str] = {
     "waiting": "dim",
@@ -30,6 +31,7 @@ COLOURS: dict[StepState, str] = {
     "cached": "blue",
     "failed": "red",
     "not pushed": "yellow",
+    "not scored": "yellow",
 }
 
 
@@ -71,7 +73,7 @@ class _Watching(Observer):
     def _closing(self, state: RunState) -> str:
         cached = sum(r.state == "cached" for r in self._rows.values())
         end = f"{state} in {time.monotonic() - self._begun:.1f} s, {cached} of {len(self._rows)} steps from the cache"
-        return end if state in ("succeeded", "not pushed") else f"{end}; log: {self._log}"
+        return end if state in ("succeeded", "not pushed", "not scored") else f"{end}; log: {self._log}"
 
 
 class PlainLines(_Watching):
