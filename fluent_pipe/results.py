@@ -480,7 +480,8 @@ class PredictionsResult(Result[Predictions]):
         if not self:
             return "not scored:\n" + "\n".join(f"  {r}" for r in self.reasons)
         facts = self.artifact.facts()
-        aside = f"; {facts['failed']:,} rows aside, see rejected" if facts["failed"] else ""
+        failed = facts["failed"]
+        aside = f"; {failed:,} {'row' if failed == 1 else 'rows'} aside, see rejected" if failed else ""
         return f"{facts['rows']:,} rows scored, in {self.destination}{aside}\n{self._head()}".rstrip()
 
     def _head(self) -> str:

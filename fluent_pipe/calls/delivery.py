@@ -145,6 +145,9 @@ class DeliveryCalls(SourceCalls):
             If an argument is not valid. Problems of the rows are :class:`~fluent_pipe.errors.InputError`, of the
             folder :class:`~fluent_pipe.errors.StoreError` at the run, the latter before its first step.
         """
+        destination = str(Path(to).absolute())
+        if any(isinstance(s, BulkInfer) and s.destination == destination for s in self.steps):
+            raise ArgumentError(f"An earlier bulk_infer() writes to {destination}.", fix="Give to= another folder.")
         source = self._rows_to_score(rows)
         if max_rejected is not None:
             source = replace(source, max_rejected=checks.share(max_rejected, "max_rejected"))
@@ -157,7 +160,7 @@ class DeliveryCalls(SourceCalls):
                 examples=self._ref(Examples, "bulk_infer"),
                 graph=self._ref(TransformGraph, "bulk_infer"),
                 source=source,
-                destination=str(Path(to).absolute()),
+                destination=destination,
                 format=checks.one_of(format, ("parquet", "csv", "jsonl", "tfrecord"), "format"),
                 keep=None if keep is None else checks.names(keep, "keep"),
             )

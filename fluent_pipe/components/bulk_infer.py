@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import MIN_TIMESTAMP
-from apache_beam.utils.windowed_value import WindowedValue
 
 from fluent_pipe import progress
-from fluent_pipe.arrow.csv import LONGEST_TEXT
-from fluent_pipe.arrow.files import Piece, Rejected
-from fluent_pipe.arrow.parquet import ROWS_PER_BATCH
-from fluent_pipe.arrow.predictions import WRITERS, Writer, json_lines
+from fluent_pipe.arrow.files import Piece
+from fluent_pipe.arrow.predictions import WRITERS, Writer
 from fluent_pipe.artifacts import Model, Predictions
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.destination import appear
 from fluent_pipe.components.inputs import ExamplesInput, Input, TransformGraphInput
-from fluent_pipe.components.read_examples import RANGE_BYTES, Rows, tag
+from fluent_pipe.components.predict import ACCOUNTS, Account, Limit, Predict
+from fluent_pipe.components.read_examples import RANGE_BYTES, Readable, Rows, tag
 from fluent_pipe.components.trained_columns import TrainedColumns, check_names
 from fluent_pipe.components.write_examples import (
     REJECTED,
-    RejectedWriter,
     Seen,
     WriteFiles,
     Written,
@@ -40,25 +34,12 @@ from fluent_pipe.components.write_examples import (
 from fluent_pipe.evaluation import reasons
 from fluent_pipe.steps.delivery import BulkInfer as BulkInferStep
 from fluent_pipe.steps.destinations import refusal
-from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
-from fluent_pipe.training.raw_inputs import ServedModel, columns_read
-from fluent_pipe.training.scoring import OUTPUTS, Failed, Outputs, score
+from fluent_pipe.steps.sources import FromCsv, FromMemory
+from fluent_pipe.training.raw_inputs import columns_read
+from fluent_pipe.training.scoring import OUTPUTS, Outputs
 
 _ROWS = "rows"
-_ACCOUNTS = "accounts"
 _FILES = ".predictions"
-_MANY = 100
-"""Fewer failed rows are worth an exact count."""
-
-
-Columns = tuple[tuple[str, str], ...]
-
-
-class Account(NamedTuple):
-    """What one bundle came to: failed rows, and the columns of the others with their types."""
-
-    failed: Seen
-    columns: Columns
 
 
 class BulkInfer(Component):
@@ -97,8 +78,7 @@ class BulkInfer(Component):
         self._examples = examples
         self._graph = graph
         self._refusals = [why for verdict in verdicts for why in _refusals(verdict.value.facts())]
-        assert isinstance(step.source, FromCsv | FromParquet | FromMemory)
-        self._rows = Rows(step.source, context, range_bytes=range_bytes)
+        self._rows = Rows(cast("Readable", step.source), context, range_bytes=range_bytes)
         self._trained = TrainedColumns({}, ())
         self._keep: tuple[str, ...] = ()
 
@@ -138,11 +118,12 @@ class BulkInfer(Component):
         limit = Limit(step.source.max_rejected, self._rows.most_rows)
         facts = self._graph.value.facts()
         outputs = Outputs(facts.get("task"), tuple(facts["classes"]) if facts.get("classes") else None)
-        predict = _Predict(context, str(self._model.value.serving), self._trained, self._keep, outputs, limit)
-        read = self._rows.read(pipeline, _named, [_ROWS])
-        scored = read[tag(_ROWS)] | "Predict" >> beam.ParDo(predict).with_outputs(_ACCOUNTS, main="scored")
+        predict = Predict(context, str(self._model.value.serving), self._trained, self._keep, outputs, limit)
+        in_memory = isinstance(step.source, FromMemory)
+        read = self._rows.read(pipeline, _from_memory if in_memory else _named, [_ROWS])
+        scored = read[tag(_ROWS)] | "Predict" >> beam.ParDo(predict).with_outputs(ACCOUNTS, main="scored")
         written = scored["scored"] | "Write" >> beam.ParDo(WriteFiles(context, "", _FILES, kind))
-        sides = [beam.pvalue.AsList(c) for c in (written, read["seen"], scored[_ACCOUNTS])]
+        sides = [beam.pvalue.AsList(c) for c in (written, read["seen"], scored[ACCOUNTS])]
         return {"": once(pipeline, "Finish", context, _Finish(context, step, kind[1], outputs, limit), *sides)}
 
     def _trained_columns(self) -> TrainedColumns:
@@ -181,85 +162,8 @@ def _named(batch: pa.RecordBatch, piece: Piece) -> Iterator[tuple[str, Any]]:
     yield _ROWS, (piece.name, batch)
 
 
-@dataclass(frozen=True)
-class Limit:
-    """How many rows may lie aside: a share, and no more rows than this are there, where that is known."""
-
-    share: float
-    most_rows: int | None
-
-    def check_early(self, failed: Seen) -> None:
-        """Raise ``InputError`` once the limit is passed whatever the other rows are."""
-        if self.most_rows is not None and failed.rejected >= _MANY:
-            check_rejected([failed], self.most_rows, self.share, at_most=True, done="scored")
-
-
-class _Predict(beam.DoFn):  # type: ignore[misc]
-    """Scores whole batches; failed rows go aside, their :class:`Account` to the output ``accounts``."""
-
-    def __init__(
-        self,
-        context: Context,
-        model: str,
-        trained: TrainedColumns,
-        keep: tuple[str, ...],
-        outputs: Outputs,
-        limit: Limit,
-    ) -> None:
-        super().__init__()
-        self._context = context
-        self._folder = model
-        self._trained = trained
-        self._keep = keep
-        self._outputs = outputs
-        self._limit = limit
-
-    def setup(self) -> None:
-        with self._context.explained():
-            self._model = ServedModel(self._folder)
-
-    def start_bundle(self) -> None:
-        self._rejected = RejectedWriter(self._context.folder)
-        self._columns: Columns = ()
-
-    def process(self, element: tuple[str, pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Score a batch that was read from a file."""
-        file, batch = element
-        with self._context.explained():
-            for begin in range(0, batch.num_rows, ROWS_PER_BATCH):
-                progress.check()
-                part = batch.slice(begin, ROWS_PER_BATCH)
-                predictions, failed = score(self._predict, part, self._outputs)
-                self._put_aside(file, part, failed)
-                if predictions is not None:
-                    yield self._beside(predictions, part, failed)
-
-    def finish_bundle(self) -> Iterator[Any]:
-        account = Account(self._rejected.seen(0), self._columns)
-        yield beam.pvalue.TaggedOutput(_ACCOUNTS, WindowedValue(account, MIN_TIMESTAMP, [GlobalWindow()]))
-
-    def _predict(self, batch: pa.RecordBatch) -> Any:
-        return self._model.predict(self._trained.of(batch))
-
-    def _put_aside(self, file: str, batch: pa.RecordBatch, failed: Sequence[Failed]) -> None:
-        for row, why in failed:
-            text = json_lines(batch.slice(row, 1)).decode().strip()[:LONGEST_TEXT]
-            self._rejected.write([Rejected(file, 0, why, text)])
-        if failed:
-            self._limit.check_early(self._rejected.seen(0))
-
-    def _beside(
-        self, predictions: Mapping[str, pa.Array], batch: pa.RecordBatch, failed: Sequence[Failed]
-    ) -> pa.RecordBatch:
-        kept = pa.Table.from_batches([batch]).select(list(self._keep))
-        if failed:
-            good = np.ones(batch.num_rows, np.bool_)
-            good[[row for row, _ in failed]] = False
-            kept = kept.filter(pa.array(good))
-        columns = [*(column.combine_chunks() for column in kept.columns), *predictions.values()]
-        scored = pa.RecordBatch.from_arrays(columns, names=[*self._keep, *predictions])
-        self._columns = tuple((field.name, str(field.type)) for field in scored.schema)
-        return scored
+def _from_memory(batch: pa.RecordBatch, _: Piece) -> Iterator[tuple[str, Any]]:
+    yield _ROWS, ("the rows in memory", batch)
 
 
 @dataclass(frozen=True)
@@ -289,9 +193,7 @@ class _Finish:
     outputs: Outputs
     limit: Limit
 
-    def __call__(
-        self, written: Iterable[Written], seen: Iterable[Seen], accounts: Iterable[Account]
-    ) -> dict[str, Any]:
+    def __call__(self, written: Iterable[Written], seen: Iterable[Seen], accounts: Iterable[Account]) -> dict[str, Any]:
         """Finish the folder; the content of ``predictions.json``."""
         parts, pieces = list(written), [Seen(*piece) for piece in seen]
         done = [Account(Seen(*failed), columns) for failed, columns in accounts]

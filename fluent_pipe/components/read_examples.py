@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 import pyarrow as pa
@@ -29,6 +29,9 @@ from fluent_pipe.steps.sources import FileSource, FromCsv, FromMemory, FromParqu
 RANGE_BYTES = 64 << 20
 """A plain file larger than this is read by several workers."""
 
+Readable: TypeAlias = FromCsv | FromParquet | FromMemory
+"""Sources that are read here."""
+
 Route = Callable[[pa.RecordBatch, Piece], Iterable[tuple[str, Any]]]
 """A batch and where it was read, to outputs and what goes there."""
 
@@ -49,9 +52,7 @@ class Rows:
         Bytes of a plain file that one worker reads.
     """
 
-    def __init__(
-        self, step: FromCsv | FromParquet | FromMemory, context: Context, *, range_bytes: int = RANGE_BYTES
-    ) -> None:
+    def __init__(self, step: Readable, context: Context, *, range_bytes: int = RANGE_BYTES) -> None:
         self.step = step
         self.reader: CsvReader | ParquetReader | None = None
         self._context = context
@@ -164,9 +165,7 @@ class ReadExamples(Component):
         Bytes of a plain file that one worker reads.
     """
 
-    def __init__(
-        self, step: FromCsv | FromParquet | FromMemory, context: Context, *, range_bytes: int = RANGE_BYTES
-    ) -> None:
+    def __init__(self, step: Readable, context: Context, *, range_bytes: int = RANGE_BYTES) -> None:
         super().__init__(context)
         self._step = step
         self._rows = Rows(step, context, range_bytes=range_bytes)

@@ -22,7 +22,6 @@ _FIELDS = {
     pa.int32(): ("int_val", tf.int32),
     pa.int64(): ("int64_val", tf.int64),
     pa.bool_(): ("bool_val", tf.bool),
-    pa.string(): ("string_val", tf.string),
     pa.binary(): ("string_val", tf.string),
 }
 """Where a ``TensorProto`` holds the values of a type."""
@@ -70,8 +69,9 @@ def _answers(batch: pa.RecordBatch) -> tuple[list[list[Any]], pa.DataType]:
     output = batch.column(names.index(PROBABILITIES if PROBABILITIES in names else PREDICTION))
     is_list = pa.types.is_list(output.type)
     kind = output.type.value_type if is_list else output.type
-    if pa.types.is_string(kind):
-        output = output.cast(pa.list_(pa.binary()) if is_list else pa.binary())
+    if pa.types.is_string(kind) or kind not in _FIELDS:
+        kind = pa.binary() if pa.types.is_string(kind) else pa.int64()
+        output = output.cast(pa.list_(kind) if is_list else kind)
     rows = output.to_pylist()
     return (rows if is_list else [[row] for row in rows]), kind
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,14 +17,8 @@ PROBABILITIES = "probabilities"
 OUTPUTS = (PREDICTION, PROBABILITY, PROBABILITIES)
 
 Values: TypeAlias = np.ndarray[Any, Any]
+Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 Predict = Callable[[pa.RecordBatch], Values]
-
-
-class Failed(NamedTuple):
-    """A row that was not scored: its place in the batch, and why."""
-
-    row: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -74,8 +68,10 @@ class Outputs:
         }
 
 
-def score(predict: Predict, batch: pa.RecordBatch, outputs: Outputs) -> tuple[dict[str, pa.Array] | None, list[Failed]]:
-    """Predictions for the rows of a batch, and the rows for which there are none.
+def score(
+    predict: Predict, batch: pa.RecordBatch, outputs: Outputs, aside: Callable[[int, str], None]
+) -> tuple[dict[str, pa.Array] | None, Mask]:
+    """Predictions for the rows of a batch, and for which rows they are.
 
     Where the model raises, the batch is halved until the rows that it raises for are alone: for one such row, about
     two batches more are predicted. A prediction that is NaN or infinite is none.
@@ -84,23 +80,30 @@ def score(predict: Predict, batch: pa.RecordBatch, outputs: Outputs) -> tuple[di
     ----------
     predict
         Answers ``[rows, ...]`` for a batch, or raises.
+    aside
+        Called with the place and the reason of each row that has no prediction, as soon as that is known; ends the
+        scoring by raising.
 
     Returns
     -------
-    tuple of dict and list of Failed
-        Columns of predictions for the rows that did not fail, in order, or None if all did; and those that did.
+    tuple of dict and np.ndarray
+        Columns of predictions for the rows that have one, in order, or None if none has; and ``[rows]``, True for
+        those that have.
     """
     parts: list[Values] = []
-    failed: list[Failed] = []
+    good = np.ones(batch.num_rows, np.bool_)
     for begin, answer in _answers(predict, batch, 0):
         if isinstance(answer, str):
-            failed.append(Failed(begin, answer))
+            good[begin] = False
+            aside(begin, answer)
             continue
         usable = _usable(answer)
-        failed += [Failed(begin + int(i), _NOT_A_NUMBER) for i in np.flatnonzero(~usable)]
+        good[begin : begin + len(answer)] = usable
+        for row in np.flatnonzero(~usable).tolist():
+            aside(begin + row, _NOT_A_NUMBER)
         parts.append(answer[usable])
     predictions = np.concatenate(parts) if parts else np.zeros(0)
-    return (outputs.columns(predictions) if len(predictions) else None), failed
+    return (outputs.columns(predictions) if len(predictions) else None), good
 
 
 _NOT_A_NUMBER = "the prediction is not a number (NaN or infinite)"
@@ -119,6 +122,8 @@ def _answers(predict: Predict, batch: pa.RecordBatch, begin: int) -> Iterator[tu
         yield from _answers(predict, batch.slice(0, half), begin)
         yield from _answers(predict, batch.slice(half), begin + half)
         return
+    if answer.dtype.name in ("float16", "bfloat16"):
+        answer = answer.astype(np.float32)
     if answer.shape[:1] != (batch.num_rows,):
         raise InputError(
             f"The model gives predictions of shape {list(answer.shape)} for {batch.num_rows} rows.",
@@ -134,10 +139,10 @@ def reason(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _usable(answer: Values) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _usable(answer: Values) -> Mask:
     if answer.dtype.kind != "f":
         return np.ones(len(answer), np.bool_)
-    usable: np.ndarray[Any, np.dtype[np.bool_]] = np.isfinite(answer).reshape(len(answer), -1).all(axis=1)
+    usable: Mask = np.isfinite(answer).reshape(len(answer), -1).all(axis=1)
     return usable
 
 
