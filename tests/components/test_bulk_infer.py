@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -190,7 +191,7 @@ def test_a_model_that_takes_examples_alone(infer):
 
 
 def test_a_model_without_a_serving_signature(infer):
-    with pytest.raises(TrainingError, match="has no signature 'serving_default'. There are: other"):
+    with pytest.raises(TrainingError, match=r"has no signature 'serving_default'. There are: other"):
         infer(rows(), signature="other")
 
 
@@ -220,7 +221,7 @@ def test_earlier_predictions_are_replaced_and_nothing_else(infer, tmp_path):
         "predictions.json",
     ]
     (tmp_path / "to" / "notes.txt").write_text("mine")
-    with pytest.raises(StoreError, match="holds other things than predictions: notes.txt"):
+    with pytest.raises(StoreError, match=r"holds other things than predictions: notes\.txt"):
         infer(rows())
     with pytest.raises(StoreError, match="A file stands where a folder is needed"):
         infer(rows(), to=tmp_path / "to" / "notes.txt" / "deeper")
@@ -230,23 +231,26 @@ def test_earlier_predictions_are_replaced_and_nothing_else(infer, tmp_path):
 def test_a_disk_that_is_full_leaves_the_earlier_predictions(infer, tmp_path, monkeypatch):
     infer(rows())
     before = json.loads((tmp_path / "to" / "predictions.json").read_text())
+    real = Path.rename
 
     def rename(self, target):
         if ".incoming-" in Path(target).name:
-            raise OSError(28, os.strerror(28), str(target))
-        return os.rename(self, target)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        return real(self, target)
 
     monkeypatch.setattr(Path, "rename", rename)
-    with pytest.raises(StoreError, match="The disk is full. Make room, then run again: only the scoring"):
+    with pytest.raises(StoreError, match=r"The disk is full\. Make room, then run again: only the scoring"):
         infer(rows(10))
     assert json.loads((tmp_path / "to" / "predictions.json").read_text()) == before
 
 
 def test_the_folder_of_another_file_system_appears_whole_too(infer, tmp_path, monkeypatch):
+    real = Path.rename
+
     def rename(self, target):
         if ".incoming-" in Path(target).name and "staging" in str(self):
-            raise OSError(18, os.strerror(18), str(target))
-        return os.rename(self, target)
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(target))
+        return real(self, target)
 
     monkeypatch.setattr(Path, "rename", rename)
     assert len(table(infer(rows()))) == 100
@@ -294,7 +298,7 @@ def test_a_folder_in_use_is_refused_before_the_first_step(tmp_path, finished):
     (tmp_path / "to").mkdir()
     (tmp_path / "to" / "notes.txt").write_text("mine")
     chain = replace(finished.pipeline, root=tmp_path / "root").bulk_infer(finished.csv, to=tmp_path / "to")
-    with pytest.raises(StoreError, match="notes.txt") as error:
+    with pytest.raises(StoreError, match=r"notes\.txt") as error:
         chain.run(progress=False)
     assert error.value.step == "bulk_infer"
     assert not list((tmp_path / "root" / "trips").glob("from_csv/*"))
