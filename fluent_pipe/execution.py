@@ -301,6 +301,7 @@ class Job:
                 for split, collection in self._live[ref.step].items()
             }
             component = components[step.id]
+            component.pipeline = None  # Beam keeps that of an earlier attempt, and refuses another
             self._live[step.id] = (flowing or pipeline) | step.id >> component
             self._building[step.id] = time.monotonic() - begun
 
