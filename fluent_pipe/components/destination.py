@@ -114,7 +114,6 @@ _FULL = "Make room, then run again: only the scoring is repeated."
 _FIXES = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
-    errno.EBUSY: "It may be a mount point: give to= a folder inside it.",
 }
 
 

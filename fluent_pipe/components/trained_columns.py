@@ -50,8 +50,8 @@ class TrainedColumns:
 
     def check(self, schema: pa.Schema) -> None:
         """Raise ``InputError`` where a column that the model reads is missing, or holds another kind of values."""
-        missing = [] if self.optional else [name for name in self.read if name not in schema.names]
-        if missing:
+        missing = [name for name in self.read if name not in schema.names]
+        if missing and not (self.optional and len(missing) < len(self.read)):
             what = "column" if len(missing) == 1 else "columns"
             raise InputError(
                 f"The model needs {what} {', '.join(map(repr, missing))}, which these rows do not have.",

@@ -183,7 +183,8 @@ class Finish:
             if by_split[name] == 0:
                 raise InputError(
                     f"Split {name!r} has no rows: its share is {share:g} of {whole:g}, of {total:,} rows in all.",
-                    fix="Give it a larger share, more rows, or a partition_by column with more values. Equal rows are in one split.",
+                    fix="Give it a larger share, more rows, or a partition_by column with more values. "
+                    "Equal rows are in one split.",
                 )
 
 

@@ -22,6 +22,12 @@ def refusal(folder: Path) -> StoreError | None:
         return StoreError(
             "A file stands where a folder is needed.", where=str(above), fix="Give to= another folder, or move it away."
         )
+    if folder.is_mount():
+        return StoreError(
+            "This folder is a mount point, which cannot be replaced whole.",
+            where=str(folder),
+            fix="Give to= a folder inside it.",
+        )
     parent = above if above != folder else folder.resolve().parent  # a whole folder is moved into its parent
     if not os.access(parent, os.W_OK | os.X_OK):
         return StoreError("Permission denied.", where=str(parent), fix="Give to= a folder that can be written.")
