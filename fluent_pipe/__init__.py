@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fluent_pipe import errors, runners
     from fluent_pipe.errors import FluentPipeError
+    from fluent_pipe.hooks import Failure
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.run import Run
     from fluent_pipe.steps.limits import (
@@ -36,6 +37,7 @@ _HOMES = {
     "Pipeline": "fluent_pipe.pipeline",
     "Run": "fluent_pipe.run",
     "FluentPipeError": "fluent_pipe.errors",
+    "Failure": "fluent_pipe.hooks",
     "at_least": "fluent_pipe.steps.limits",
     "at_most": "fluent_pipe.steps.limits",
     "change_at_least": "fluent_pipe.steps.limits",
@@ -46,6 +48,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Failure",
     "FluentPipeError",
     "Pipeline",
     "Resources",

@@ -240,7 +240,7 @@ class PushedModel(Artifact):
 
     def summary(self) -> str:
         facts = self.facts()
-        return f"version {facts['version']}" if facts["pushed"] else "not blessed"
+        return f"version {facts['version']}" if facts["pushed"] else "refused"
 
 
 class Predictions(Artifact):

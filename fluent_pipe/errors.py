@@ -109,6 +109,14 @@ class StoreError(FluentPipeError):
     """The root or the metadata store cannot be read or written."""
 
 
+class ResourceError(FluentPipeError):
+    """A step asks for more memory, processors or GPUs than this machine has; raised before any work starts."""
+
+
+class ApprovalPending(FluentPipeError):
+    """Nobody has approved yet, and the run is not to wait: it ends as ``"waiting"``. ``run()`` does not raise it."""
+
+
 class StepFailed(FluentPipeError):
     """A step failed for a reason that no other error names; the log has the full traceback."""
 

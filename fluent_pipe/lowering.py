@@ -10,7 +10,7 @@ from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.delivery import BulkInfer, PushTo
+from fluent_pipe.steps.delivery import Approve, BulkInfer, PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
 
@@ -22,7 +22,7 @@ Resolve = Callable[[str, Ref[Any]], tuple[Artifact | None, Mapping[str, Any] | N
 """Field name and reference to the stored artifact, or to the live PCollections of the same job."""
 
 
-def lower(  # noqa: C901 - one case a step
+def lower(  # noqa: C901 - one flat match
     step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]
 ) -> Component:
     """The component that does ``step``.
@@ -87,6 +87,11 @@ def lower(  # noqa: C901 - one case a step
 
             baseline = _folder(step.baseline, earlier.get("baseline"))
             return evaluate.Evaluate(step, context, given(inputs.Input, "model"), *_model_inputs(given), baseline)
+        case Approve():
+            from fluent_pipe.components import approve, inputs
+
+            verdicts = [given(inputs.Input, f) if getattr(step, f) else None for f in ("blessing", "infra")]
+            return approve.Approve(step, context, given(inputs.Input, "model"), *verdicts)
         case PushTo():
             from fluent_pipe.components import inputs, push
 

@@ -72,7 +72,8 @@ class Plan:
         lines = [f"Pipeline {self.name}: {len(self.steps)} steps, {jobs}"]
         for p in self.steps:
             what = "cached" if p.state == "cached" else f"job {job_of[p.step.id]}"
-            why = p.stored.name if p.stored else p.reason
+            guards = " and ".join(c.name for c in p.step.conditions)
+            why = "; ".join(filter(None, (p.stored.name if p.stored else p.reason, guards and f"if {guards} holds")))
             lines.append(f"  {p.step.id:<{width}}  {what:<7} {why}".rstrip())
         return "\n".join(lines)
 
@@ -80,8 +81,8 @@ class Plan:
 def group(steps: Collection[Step]) -> tuple[tuple[str, ...], ...]:
     """Cut steps, in order, into Beam jobs.
 
-    A job ends only before a step that needs a value which the job is to make, after a step whose verdict decides
-    whether the others may run, and around a step that runs several jobs in turn.
+    A job ends only before a step that needs a value which the job is to make, and where a step asks for it: see
+    :attr:`~fluent_pipe.steps.base.Step.gates` and :attr:`~fluent_pipe.steps.base.Step.alone`.
     """
     jobs: list[list[str]] = []
     cut = True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from fluent_pipe.artifacts import (
     Anomalies,
+    Approval,
     Evaluation,
     Examples,
     Model,
@@ -64,10 +65,13 @@ class Timings:
         Id, seconds (None from the cache), and whether it ran.
     loading
         Seconds spent importing TensorFlow, Beam and the like; not counted in any step.
+    undone
+        State of the steps that neither ran nor came from the cache: ``"skipped"``, or ``"waiting"`` for an approval.
     """
 
     steps: tuple[tuple[str, float | None, bool], ...]
     loading: float = 0.0
+    undone: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -82,9 +86,12 @@ class Timings:
     def rows(self) -> list[dict[str, Any]]:
         """One mapping a step."""
         return [
-            {"step": s, "seconds": None if t is None else round(t, 2), "state": "ran" if ran else "cached"}
+            {"step": s, "seconds": None if t is None else round(t, 2), "state": self._state(s, ran)}
             for s, t, ran in self.steps
         ]
+
+    def _state(self, step: str, ran: bool) -> str:  # noqa: FBT001 - as it stands in ``steps``
+        return "ran" if ran else self.undone.get(step, "cached")
 
     def to_frame(self) -> pd.DataFrame:
         """Columns ``step``, ``seconds``, ``state``."""
@@ -379,6 +386,35 @@ class BlessingResult(Tabular[ModelBlessing]):
     def __repr__(self) -> str:
         head = "blessed" if self.blessed else "not blessed"
         return f"{head}. {self.note}\n{super().__repr__()}" if self.rows() else f"{head}. {self.note}"
+
+
+class ApprovalResult(Result[Approval]):
+    """What a person decided."""
+
+    @property
+    def approved(self) -> bool:
+        """Whether the model was approved."""
+        return bool(self.artifact.facts()["approved"])
+
+    @property
+    def by(self) -> str:
+        """Who decided; empty where there was nothing to decide."""
+        return str(self.artifact.facts()["by"])
+
+    @property
+    def note(self) -> str:
+        """Why, in their words."""
+        return str(self.artifact.facts()["note"])
+
+    def __bool__(self) -> bool:
+        return self.approved
+
+    def __repr__(self) -> str:
+        facts = self.artifact.facts()
+        if not self.by:
+            return f"not approved: {self.note}"
+        head = f"{'approved' if self else 'rejected'} by {self.by} at {facts['at']}"
+        return f"{head}: {self.note}" if self.note else head
 
 
 class PushedResult(Result[PushedModel]):

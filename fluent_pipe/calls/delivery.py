@@ -74,14 +74,26 @@ class DeliveryCalls(SourceCalls):
             )
         )
 
-    def approve(self) -> Self:
-        """Wait for a person: ``fluent-pipe approve RUN`` lets the run go on. The request outlives the process."""
+    def approve(self, *, wait: bool = True) -> Self:
+        """Wait for a person, before :meth:`push_to`: ``fluent-pipe approve RUN`` lets the run go on.
+
+        The request outlives the process: after a kill or Ctrl-C, approve first and run again, or run again and approve
+        then. The same model with the same verdicts is not asked for again. A model that was refused by
+        :meth:`evaluate` or :meth:`infra_validate` is not waited for, and one that a person rejects is not pushed.
+
+        Parameters
+        ----------
+        wait
+            Whether the run waits. With False it ends here while nobody has decided: ``run.state`` is ``"waiting"``, the
+            command exits with 4, and the next run after the decision goes on. For CI.
+        """
         return self._then(
             Approve(
                 id=self._id("approve"),
                 model=self._ref(Model, "approve"),
                 blessing=self._newest(ModelBlessing),
                 infra=self._newest(InfraBlessing),
+                wait=checks.flag(wait, "wait"),
             )
         )
 

@@ -105,13 +105,13 @@ class Evaluate(Component):
         outputs = self._examples.read(pipeline, split) | f"Predict[{split}]" >> beam.ParDo(work).with_outputs(
             judge.COUNTS, main="judged"
         )
-        worse = outputs["judged"] | "SearchSlices" >> _SearchSlices(plan) if plan.search else None
-        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, worse)
+        found = outputs["judged"] | "SearchSlices" >> _SearchSlices(plan) if plan.search else None
+        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, found)
         finish = partial(_finish, self.context.staging, plan, split, str(self._baseline) if self._baseline else None)
         counts = beam.pvalue.AsList(outputs[judge.COUNTS])
-        found = beam.pvalue.AsSingleton(worse) if worse else None
+        listed = beam.pvalue.AsSingleton(found) if found else None
         waits = [beam.pvalue.AsList(w) for w in _collections(written)]
-        return {"": once(pipeline, "Bless", self.context, finish, counts, found, *waits)}
+        return {"": once(pipeline, "Bless", self.context, finish, counts, listed, *waits)}
 
     def _search(self, plan: config.Plan) -> config.Search | None:
         """How to look for slices, if that was asked for; decided from the stored rows.

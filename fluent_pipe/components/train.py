@@ -62,7 +62,8 @@ class Train(Component):
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the training."""
         train = partial(_train, self._step, self.context)
-        once(pipeline, "Train", self.context, train, self._graph.value, self._examples.value, self._schema.value)
+        inputs = (self._graph.value, self._examples.value, self._schema.value)
+        once(pipeline, "Train", self.context, train, *inputs, resources=self._step.resources)
         return {}
 
 

@@ -278,6 +278,13 @@ def limit(value: Any, name: str) -> float | None:
     return value
 
 
+def flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{name}= takes True or False, got {value!r}.")
+    return value
+
+
 def endpoint(url: Any) -> str | None:
     """URL of a served model."""
     if url is not None and (not isinstance(url, str) or not url.startswith(("http://", "https://"))):

@@ -63,6 +63,7 @@ class InfraValidate(Step):
 
     call: ClassVar[str] = "infra_validate"
     produces: ClassVar[tuple[type[InfraBlessing], ...]] = (InfraBlessing,)
+    alone: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +76,19 @@ class Approve(Step):
         What is to be approved.
     blessing, infra
         Verdicts so far; what was refused is not waited for.
+    wait
+        Whether the run waits, or ends where nobody has decided yet.
     """
 
     model: Ref[Model] = needs()
     blessing: Ref[ModelBlessing] | None = needs(default=None)
     infra: Ref[InfraBlessing] | None = needs(default=None)
+    wait: bool = unkeyed(default=True)
 
     call: ClassVar[str] = "approve"
     produces: ClassVar[tuple[type[Approval], ...]] = (Approval,)
     gates: ClassVar[bool] = True
+    alone: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +116,7 @@ class PushTo(Step):
 
     call: ClassVar[str] = "push_to"
     produces: ClassVar[tuple[type[PushedModel], ...]] = (PushedModel,)
+    gates: ClassVar[bool] = True
 
     def still_holds(self, facts: Mapping[str, Any]) -> bool:
         if not facts["pushed"]:
@@ -156,6 +162,7 @@ class BulkInfer(Step):
 
     call: ClassVar[str] = "bulk_infer"
     produces: ClassVar[tuple[type[Predictions], ...]] = (Predictions,)
+    gates: ClassVar[bool] = True
 
     def source_files(self) -> tuple[str, ...]:
         return self.source.source_files()

@@ -153,6 +153,12 @@ class MetadataStore(RunStore):
         made.ClearField("name")
         self._put(made, [], pipeline, run, (step_id, "failed", seconds, None))
 
+    def record_skipped(self, run: str, step_id: str, reason: str) -> None:
+        """Record that a step was skipped in a run, and why."""
+        changed = self._with_steps(run, (step_id, "skipped", 0.0, None), note=reason)
+        self._database.call("put_contexts", [changed])
+        self._keep(changed)
+
     def recorded_paths(self, pipeline: str) -> set[Path]:
         """Folders of all recorded executions of a pipeline."""
         condition = f"{equals('pipeline', pipeline)} AND last_known_state = COMPLETE"

@@ -65,17 +65,20 @@ class StoredStep:
     step
         Id of the step.
     state
-        ``"ran"``, ``"cached"`` or ``"failed"``.
+        ``"ran"``, ``"cached"``, ``"failed"`` or ``"skipped"``.
     seconds
         How long it took; for a cached step, when it ran.
     path
-        The published folder; None for a failed step.
+        The published folder; None for a failed or skipped step.
+    note
+        Why it was skipped.
     """
 
     step: str
     state: str
     seconds: float
     path: Path | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ class StoredRun:
     pipeline
         Name of the pipeline.
     state
-        ``"running"``, ``"succeeded"``, ``"failed"``, ``"not pushed"``, ``"not scored"`` or ``"interrupted"``: also
-        that of a run whose process died.
+        ``"running"``, ``"succeeded"``, ``"failed"``, ``"not pushed"``, ``"not scored"``, ``"waiting"`` or
+        ``"interrupted"``: also that of a run whose process died.
     started, finished
         UTC; ``finished`` is None for a run that did not come to its end.
     steps
@@ -151,7 +154,7 @@ def run_from(proto: Any, root: Path) -> StoredRun:
         state=state,
         started=datetime.fromtimestamp(own["started"].double_value, timezone.utc),
         finished=datetime.fromtimestamp(finished, timezone.utc) if finished else None,
-        steps=tuple(StoredStep(s[0], s[1], s[2], root / s[3] if s[3] else None) for s in steps),
+        steps=tuple(StoredStep(s[0], s[1], s[2], root / s[3] if s[3] else None, *s[4:]) for s in steps),
         properties=dict(_values(proto.custom_properties)),
     )
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from fluent_pipe.artifacts import TransformGraph
 from fluent_pipe.errors import UserCodeError
-from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.steps.functions import UserFunction, called
 from fluent_pipe.training.accessor import DataAccessor
 from fluent_pipe.training.dataset import row_count
-from fluent_pipe.training.user_model import called
 
 
 @dataclass
