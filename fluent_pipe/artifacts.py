@@ -278,7 +278,9 @@ class Predictions(Artifact):
     """Where predictions were written: ``predictions.json``.
 
     ``predictions.json`` holds ``{"scored": bool, "destination": path | null, "format": str, "files": [str], "rows":
-    int, "failed": int, "columns": {name: arrow type}, "reasons": [str]}``.
+    int, "failed": int, "columns": {name: arrow type}, "classes": [..] | null, "reasons": [str], "id": str}``;
+    ``failed`` rows could not be read or scored. The same file lies in the destination as long as this holds what the
+    destination holds.
     """
 
     facts_file = "predictions.json"

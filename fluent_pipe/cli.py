@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the run failed; 2 the command line or the file is not valid; "
-    "3 not pushed, since the model was refused; 4 waiting for approval; 130 stopped by Ctrl-C."
+    "3 not pushed or not scored, since the model was refused; 4 waiting for approval; 130 stopped by Ctrl-C."
 )
 
-ENDS = {"not pushed": 3, "waiting": 4}
+ENDS = {"not pushed": 3, "not scored": 3, "waiting": 4}
 
 app = typer.Typer(
     help="Run fluent_pipe pipelines and look at their runs.",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, PushedModel
+from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
 from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, StepFailed, StoreError
 from fluent_pipe.imports import quick_imports
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan, resolve_earlier
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed", "skipped"]
-RunState = Literal["running", "succeeded", "not pushed", "waiting", "failed", "interrupted"]
+StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed", "not scored", "skipped"]
+RunState = Literal["running", "succeeded", "not pushed", "not scored", "waiting", "failed", "interrupted"]
 MAX_ATTEMPTS = 3
 
 Holds = Callable[[Condition, Mapping[str, StoredExecution]], bool]
@@ -117,8 +117,8 @@ class Execution:
         Returns
         -------
         RunState
-            ``"succeeded"``, ``"not pushed"`` if a push was refused, or ``"waiting"`` if nobody has approved yet and the
-            run was not to wait for it.
+            ``"succeeded"``, ``"not pushed"`` if a push was refused, ``"not scored"`` if only scoring was, or
+            ``"waiting"`` if nobody has approved yet and the run was not to wait for it.
 
         Raises
         ------
@@ -139,7 +139,8 @@ class Execution:
             if self._ask_conditions():
                 continue
             if not plan.jobs:
-                return "not pushed" if any(_push_refused(e) for e in self.done.values()) else "succeeded"
+                refused = {_refused(e) for e in self.done.values()} - {None}
+                return "not pushed" if "not pushed" in refused else "not scored" if refused else "succeeded"
             job = [s for s in self.steps if s.id in plan.jobs[0]]
             self._foresee()
             self._check_resources()
@@ -301,8 +302,7 @@ class Execution:
         )
         self.done[step.id] = stored
         self.ran[step.id] = seconds
-        state: StepState = "not pushed" if _push_refused(stored) else "ran"
-        self.observer.changed(step.id, state, seconds=seconds, note=_note(stored))
+        self.observer.changed(step.id, _refused(stored) or "ran", seconds=seconds, note=_note(stored))
 
 
 class Job:
@@ -390,6 +390,7 @@ class Job:
                 for split, collection in self._live[ref.step].items()
             }
             component = components[step.id]
+            component.pipeline = None  # Beam keeps that of an earlier attempt, and refuses another
             self._live[step.id] = (flowing or pipeline) | step.id >> component
             self._building[step.id] = time.monotonic() - begun
 
@@ -472,5 +473,9 @@ def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int
     return {}
 
 
-def _push_refused(stored: StoredExecution) -> bool:
-    return any(isinstance(a, PushedModel) and not a.facts()["pushed"] for a in stored.artifacts)
+def _refused(stored: StoredExecution) -> Literal["not pushed", "not scored"] | None:
+    """What was not done since the model was refused, if anything."""
+    artifact = stored.artifacts[0]
+    if isinstance(artifact, PushedModel) and not artifact.facts()["pushed"]:
+        return "not pushed"
+    return "not scored" if isinstance(artifact, Predictions) and not artifact.facts()["scored"] else None

@@ -10,7 +10,7 @@ from fluent_pipe.artifacts import Artifact, Examples
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.delivery import Approve, PushTo
+from fluent_pipe.steps.delivery import Approve, BulkInfer, PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train
 from fluent_pipe.steps.own import Apply, Filter, Map
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
@@ -108,6 +108,17 @@ def lower(  # noqa: C901 - one flat match
 
             blessing = given(inputs.Input, "blessing") if step.blessing else None
             return push.PushTo(step, context, given(inputs.Input, "model"), blessing)
+        case BulkInfer():
+            from fluent_pipe.components import bulk_infer, inputs
+
+            return bulk_infer.BulkInfer(
+                step,
+                context,
+                given(inputs.Input, "model"),
+                given(inputs.ExamplesInput, "examples"),
+                given(inputs.TransformGraphInput, "graph"),
+                [given(inputs.Input, verdict) for verdict in ("blessing", "infra") if verdict in step.inputs()],
+            )
     raise StepFailed(f"No component does {step.call}().", step=step.id)
 
 

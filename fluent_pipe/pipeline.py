@@ -97,7 +97,8 @@ Call infer_schema() first.
         -------
         Run
             Results, timings and verdicts. A model that is not blessed is not pushed; that is no error:
-            ``run.state`` is then ``"not pushed"``. See :class:`~fluent_pipe.run.Run` for its other states.
+            ``run.state`` is then ``"not pushed"``, or ``"not scored"`` where only ``bulk_infer`` was refused. See
+            :class:`~fluent_pipe.run.Run` for its other states.
 
         Raises
         ------

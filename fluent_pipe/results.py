@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,15 @@ from fluent_pipe.artifacts import (
     Examples,
     Model,
     ModelBlessing,
+    Predictions,
     PushedModel,
     Schema,
     Statistics,
     TransformGraph,
 )
-from fluent_pipe.errors import ArgumentError
+from fluent_pipe.errors import ArgumentError, StoreError
 from fluent_pipe.steps.base import A
+from fluent_pipe.steps.destinations import REJECTED, holds
 from fluent_pipe.steps.metrics import lower_is_better
 
 if TYPE_CHECKING:
@@ -441,3 +444,87 @@ class PushedResult(Result[PushedModel]):
         if self:
             return f"pushed version {self.version} to {self.destination}"
         return "not pushed:\n" + "\n".join(f"  {r}" for r in self.reasons)
+
+
+class PredictionsResult(Result[Predictions]):
+    """Predictions beside the columns that were kept, or why nothing was scored."""
+
+    @property
+    def destination(self) -> Path | None:
+        """The folder of the predictions; None if nothing was scored."""
+        where = self.artifact.facts()["destination"]
+        return Path(where) if where else None
+
+    @property
+    def files(self) -> list[Path]:
+        """Files of the predictions, in order.
+
+        Raises
+        ------
+        StoreError
+            If the folder no longer holds them.
+        """
+        facts = self.artifact.facts()
+        if facts["scored"] and not holds(facts):
+            raise StoreError(
+                "These predictions are gone: the folder was removed, or written anew.",
+                where=facts["destination"],
+                fix="Run the pipeline again.",
+            )
+        return [Path(facts["destination"], name) for name in facts["files"]]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why nothing was scored; empty if it was."""
+        return list(self.artifact.facts()["reasons"])
+
+    @property
+    def rejected(self) -> list[dict[str, Any]]:
+        """Rows that could not be read or scored: file, line (0: not known), reason and text."""
+        folders = {file.parent for file in self.files} or {self.destination or self.path}
+        lines = [
+            line
+            for folder in folders
+            for file in sorted(folder.glob(f"{REJECTED}/*.jsonl"))
+            for line in file.read_text(encoding="utf-8").splitlines()
+        ]
+        return [json.loads(line) for line in lines]
+
+    def table(self) -> pa.Table:
+        """All rows that were scored.
+
+        Raises
+        ------
+        StoreError
+            If they are gone.
+        ArgumentError
+            If they are TFRecord files.
+        """
+        from fluent_pipe.arrow.reading_back import read_predictions
+
+        return read_predictions(self.files, self.artifact.facts()["format"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """All rows that were scored, as a DataFrame."""
+        frame: pd.DataFrame = self.table().to_pandas()
+        return frame
+
+    def __bool__(self) -> bool:
+        return bool(self.artifact.facts()["scored"])
+
+    def __repr__(self) -> str:
+        if not self:
+            return "not scored:\n" + "\n".join(f"  {r}" for r in self.reasons)
+        facts = self.artifact.facts()
+        failed = facts["failed"]
+        aside = f"; {failed:,} {'row' if failed == 1 else 'rows'} aside, see rejected" if failed else ""
+        return f"{facts['rows']:,} rows scored, in {self.destination}{aside}\n{self._head()}".rstrip()
+
+    def _head(self) -> str:
+        from fluent_pipe.arrow.reading_back import first_rows
+
+        facts = self.artifact.facts()
+        if not holds(facts):
+            return "(they are gone: the folder was removed, or written anew)"
+        rows = first_rows(self.files, facts["format"], 5)
+        return text_table(rows) if rows else ""

@@ -20,6 +20,7 @@ from fluent_pipe.artifacts import (
     Examples,
     Model,
     ModelBlessing,
+    Predictions,
     PushedModel,
     Schema,
     Statistics,
@@ -56,8 +57,9 @@ class Run:
     pipeline
         Name of the pipeline.
     state
-        ``"succeeded"``, also where steps were skipped; ``"not pushed"`` if a push was refused; ``"waiting"`` after
-        ``approve(wait=False)`` while nobody has decided; ``"running"`` for the run that a condition of ``when`` gets.
+        ``"succeeded"``, also where steps were skipped; ``"not pushed"`` if a push was refused, ``"not scored"`` if only
+        ``bulk_infer`` was; ``"waiting"`` after ``approve(wait=False)`` while nobody has decided; ``"running"`` for the
+        run that a condition of ``when`` gets.
     timings
         Seconds of each step; none for one taken from the cache.
     folder
@@ -129,6 +131,11 @@ class Run:
     def pushed(self) -> results.PushedResult:
         """Where the model was pushed, or why not."""
         return results.PushedResult(self._get(PushedModel))
+
+    @property
+    def predictions(self) -> results.PredictionsResult:
+        """Predictions of ``bulk_infer``, or why there are none."""
+        return results.PredictionsResult(self._get(Predictions))
 
     def __repr__(self) -> str:
         return f"Run {self.id} of {self.pipeline}: {self.state}\n{self.timings!r}"

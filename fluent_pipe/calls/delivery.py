@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fluent_pipe.artifacts import Approval, Examples, InfraBlessing, Model, ModelBlessing
+from fluent_pipe.artifacts import Approval, Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 from fluent_pipe.calls.sources import SourceCalls
 from fluent_pipe.chain import Chain
 from fluent_pipe.errors import ArgumentError
@@ -126,23 +126,43 @@ class DeliveryCalls(SourceCalls):
         to: str | os.PathLike[str],
         format: Literal["parquet", "csv", "jsonl", "tfrecord"] = "parquet",  # noqa: A002 - the word that users know
         keep: Sequence[str] | None = None,
+        max_rejected: float | None = None,
     ) -> Self:
         """Predict for many rows, if the model is blessed.
+
+        Column ``prediction`` is the probability of the second class of two, the value of a regression, or the likeliest
+        class of several; its ``probability`` and those of all classes, ``probabilities``, then follow. Columns that
+        the model reads have the types that it was trained on.
 
         Parameters
         ----------
         rows
             A path, a glob or a list of them: CSV, Parquet or TFRecord of ``tf.Example`` by their names; a DataFrame or
             an Arrow table; or a Pipeline of one source, for any other argument of it. A label is not needed, and
-            columns that the model does not know are welcome.
+            other columns are welcome.
         to
-            Folder that the predictions are written to; it appears whole, and takes the place of earlier predictions.
-            Rows that cannot be scored lie there too, under ``rejected/``, each with its reason.
+            Folder of its own for the predictions; it appears whole, and takes the place of earlier predictions. Rows
+            that cannot be read or scored lie there too, under ``rejected/``, each with its reason.
         format
-            Of the files: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"tfrecord"`` of ``PredictionLog``.
+            Of the files: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"tfrecord"``: gzipped ``PredictionLog``.
         keep
             Columns that are written beside the predictions. Default: all.
+        max_rejected
+            Share of rows that may lie aside, in [0, 1]; above it the run fails and nothing is written. Default: that
+            of the source, 0.001.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not valid. Problems of the rows are :class:`~fluent_pipe.errors.InputError`, of the
+            folder :class:`~fluent_pipe.errors.StoreError` at the run, the latter before its first step.
         """
+        destination = str(Path(to).absolute())
+        if any(isinstance(s, BulkInfer) and s.destination == destination for s in self.steps):
+            raise ArgumentError(f"An earlier bulk_infer() writes to {destination}.", fix="Give to= another folder.")
+        source = self._rows_to_score(rows)
+        if max_rejected is not None:
+            source = replace(source, max_rejected=checks.share(max_rejected, "max_rejected"))
         return self._then(
             BulkInfer(
                 id=self._id("bulk_infer"),
@@ -150,8 +170,9 @@ class DeliveryCalls(SourceCalls):
                 blessing=self._newest(ModelBlessing),
                 infra=self._newest(InfraBlessing),
                 examples=self._ref(Examples, "bulk_infer"),
-                source=self._rows_to_score(rows),
-                destination=str(Path(to).absolute()),
+                graph=self._ref(TransformGraph, "bulk_infer"),
+                source=source,
+                destination=destination,
                 format=checks.one_of(format, ("parquet", "csv", "jsonl", "tfrecord"), "format"),
                 keep=None if keep is None else checks.names(keep, "keep"),
             )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fluent_pipe import progress
 from fluent_pipe.arrow import csv_survey, parquet_source
@@ -17,6 +20,7 @@ from fluent_pipe.arrow.memory import to_table
 from fluent_pipe.arrow.parquet import BatchWriter
 from fluent_pipe.arrow.parquet_source import ParquetReader
 from fluent_pipe.arrow.splits import Splitter
+from fluent_pipe.arrow.types import Types
 from fluent_pipe.components.base import Component, Context, once
 from fluent_pipe.components.write_examples import Finish, RejectedWriter, WriteSplit, check_rejected
 from fluent_pipe.errors import InputError
@@ -25,8 +29,127 @@ from fluent_pipe.steps.sources import FileSource, FromCsv, FromMemory, FromParqu
 RANGE_BYTES = 64 << 20
 """A plain file larger than this is read by several workers."""
 
+Readable: TypeAlias = FromCsv | FromParquet | FromMemory
+"""Sources that are read here."""
+
+Route = Callable[[pa.RecordBatch, Piece], Iterable[tuple[str, Any]]]
+"""A batch and where it was read, to outputs and what goes there."""
+
 _SPOOL = ".memory"
 _MANY = 1000
+
+
+class Rows:
+    """The rows that a source names: lists the input, decides columns and types, and reads on workers.
+
+    Parameters
+    ----------
+    step
+        What to read.
+    context
+        For progress and failures; rejected rows are written into its folder, and rows in memory pass through it.
+    range_bytes
+        Bytes of a plain file that one worker reads.
+    """
+
+    def __init__(self, step: Readable, context: Context, *, range_bytes: int = RANGE_BYTES) -> None:
+        self.step = step
+        self.reader: CsvReader | ParquetReader | None = None
+        self._context = context
+        self._range_bytes = range_bytes
+        self._pieces: list[Piece] = []
+        self._exact = False
+        self._bytes = 0
+        self._columns = 0
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Schema of every batch; known once they are looked at."""
+        assert self.reader is not None, "look() comes first"
+        return self.reader.schema
+
+    @property
+    def spooled(self) -> str | None:
+        """A folder that is no longer needed once all is read; None if there is none."""
+        return str(self._context.folder / _SPOOL) if isinstance(self.step, FromMemory) else None
+
+    def look(self) -> None:
+        """List the files, decide columns and types; rows in memory are written where workers read them.
+
+        Raises
+        ------
+        InputError
+            If the input cannot be used: see :mod:`fluent_pipe.arrow.csv_survey` and
+            :mod:`fluent_pipe.arrow.parquet_source`.
+        """
+        step = self.step
+        if isinstance(step, FromMemory):
+            self._spool(to_table(step.data.rows))
+        elif self.reader is None:
+            files = list_pieces(step.patterns)
+            self._bytes = sum(text_bytes(piece) for piece in files)
+            if isinstance(step, FromCsv):
+                form = _format(step)
+                self.reader = csv_survey.guess(form, files, dict(step.types))
+                self._columns = len(self.reader.types)
+                self._pieces = csv_survey.share(form, files, self._range_bytes)
+            else:
+                self.reader, self._pieces = parquet_source.survey(files, step.columns, range_bytes=self._range_bytes)
+
+    def look_again(self) -> bool:
+        """Look at all data for its exact types, where the first guess was too narrow; False if that was not it."""
+        if self._exact or not isinstance(self.reader, CsvReader):
+            return False
+        if not isinstance(self._context.kept_failure(), TypesTooNarrow):
+            return False
+        self.reader, self._exact = csv_survey.scan(self.reader, self._pieces), True
+        return True
+
+    def narrow(self, columns: Collection[str], given: Types, guessed: Types) -> None:
+        """Read ``columns`` alone.
+
+        Parameters
+        ----------
+        given, guessed
+            Types that text is read by, in place of those that its beginning suggests. A row with a value outside of
+            a given type is rejected; outside of a guessed one it makes all data be looked at.
+        """
+        reader = self.reader
+        if isinstance(reader, CsvReader):
+            kept = {n: given.get(n, guessed.get(n, kind)) for n, kind in reader.types.items() if n in columns}
+            self.reader = replace(reader, types=kept, given=(reader.given | given.keys()) & kept.keys())
+        elif isinstance(reader, ParquetReader):
+            self.reader = replace(reader, schema=pa.schema([f for f in reader.schema if f.name in columns]))
+
+    @property
+    def most_rows(self) -> int | None:
+        """No more rows than this are there; None where nothing is known."""
+        if isinstance(self.reader, ParquetReader):
+            return sum(int(pq.read_metadata(file).num_rows) for file in {piece.file for piece in self._pieces})
+        # A good row takes a byte a column at least: its delimiters and its line end.
+        return self._bytes // self._columns if self._columns else None
+
+    def read(self, pipeline: beam.Pipeline, route: Route, outputs: Sequence[str]) -> Any:
+        """Batches in the outputs that ``route`` names (see :func:`tag`), and the account of each piece in ``seen``."""
+        assert self.reader is not None, "look() comes first"
+        most_good = self.most_rows if isinstance(self.reader, CsvReader) else None
+        read = _Read(self._context, self.reader, route, self.step.max_rejected, most_good)
+        return (
+            pipeline
+            | "Pieces" >> beam.Create([tuple(piece) for piece in self._pieces], reshuffle=True)
+            | "Read and split" >> beam.ParDo(read).with_outputs(*map(tag, outputs), main="seen")
+        )
+
+    def _spool(self, table: pa.Table) -> None:
+        if table.num_rows == 0:
+            raise InputError("There are columns and no row.", where=repr(self.step.id))
+        schema = parquet_source.flat_schema(table.schema, None, "the rows in memory")
+        path = self._context.folder / _SPOOL / "rows.parquet"
+        writer = BatchWriter(path)
+        for batch in table.to_batches(max_chunksize=1 << 16):
+            writer.write(parquet_source.conform(batch, schema))
+        writer.close()
+        self.reader, self._pieces = parquet_source.survey([Piece(str(path))], range_bytes=self._range_bytes)
 
 
 class ReadExamples(Component):
@@ -42,91 +165,39 @@ class ReadExamples(Component):
         Bytes of a plain file that one worker reads.
     """
 
-    def __init__(
-        self, step: FromCsv | FromParquet | FromMemory, context: Context, *, range_bytes: int = RANGE_BYTES
-    ) -> None:
+    def __init__(self, step: Readable, context: Context, *, range_bytes: int = RANGE_BYTES) -> None:
         super().__init__(context)
         self._step = step
-        self._range_bytes = range_bytes
-        self._reader: CsvReader | ParquetReader | None = None
-        self._pieces: list[Piece] = []
-        self._exact = False
-        self._bytes = 0
+        self._rows = Rows(step, context, range_bytes=range_bytes)
 
     def prepare(self) -> None:
-        """List the files, decide columns and types; rows in memory are written where workers read them.
-
-        Raises
-        ------
-        InputError
-            If the input cannot be used: see :mod:`fluent_pipe.arrow.csv_survey` and
-            :mod:`fluent_pipe.arrow.parquet_source`.
-        """
-        step = self._step
-        if isinstance(step, FromMemory):
-            self._spool(to_table(step.data.rows))
-        elif self._reader is None:
-            files = list_pieces(step.patterns)
-            self._bytes = sum(text_bytes(piece) for piece in files)
-            if isinstance(step, FromCsv):
-                form = _format(step)
-                self._reader = csv_survey.guess(form, files, dict(step.types))
-                self._pieces = csv_survey.share(form, files, self._range_bytes)
-            else:
-                self._reader, self._pieces = parquet_source.survey(files, step.columns, range_bytes=self._range_bytes)
+        """Decide what to read; see :meth:`Rows.look`."""
+        self._rows.look()
         self._check_partition()
 
     def try_again(self) -> bool:
         """Look at all data for its exact types, where the first guess was too narrow."""
-        if self._exact or not isinstance(self._reader, CsvReader):
-            return False
-        if not isinstance(self.context.kept_failure(), TypesTooNarrow):
-            return False
-        self._reader, self._exact = csv_survey.scan(self._reader, self._pieces), True
-        return True
+        return self._rows.look_again()
 
     def build(self, pipeline: beam.Pipeline) -> Mapping[str, beam.PCollection]:
         """Batches by split, flat columns, all of one schema."""
-        assert self._reader is not None, "prepare() comes first"
         step, context = self._step, self.context
         names = step.split_names
         by_pattern = isinstance(step, FileSource) and any(split for split, _ in step.patterns)
-        splitter = None if by_pattern else Splitter(step.splits, step.partition_by)
-        # A good row takes a byte a column at least: its delimiters and its line end.
-        most_good = self._bytes // len(self._reader.schema) if isinstance(self._reader, CsvReader) else None
-        read = _Read(context, self._reader, splitter, step.max_rejected, most_good)
-        outputs = (
-            pipeline
-            | "Pieces" >> beam.Create([tuple(piece) for piece in self._pieces], reshuffle=True)
-            | "Read and split" >> beam.ParDo(read).with_outputs(*map(_tag, names), main="seen")
-        )
-        live = {name: outputs[_tag(name)] for name in names}
+        route = _by_file if by_pattern else partial(_by_content, Splitter(step.splits, step.partition_by))
+        outputs = self._rows.read(pipeline, route, names)
+        live = {name: outputs[tag(name)] for name in names}
         written = [live[name] | f"Write[{name}]" >> beam.ParDo(WriteSplit(context, name)) for name in names]
         files = tuple(written) | "Files" >> beam.Flatten()
         shares = tuple((name, None) for name in names) if by_pattern else step.splits
-        spooled = str(context.folder / _SPOOL) if isinstance(step, FromMemory) else None
-        finish = Finish(context, shares, self._reader.schema, step.max_rejected, spooled)
+        finish = Finish(context, shares, self._rows.schema, step.max_rejected, self._rows.spooled)
         once(pipeline, "Finish", context, finish, beam.pvalue.AsList(files), beam.pvalue.AsList(outputs["seen"]))
         return live
 
     def _check_partition(self) -> None:
-        name = self._step.partition_by
-        names = self._reader.schema.names if self._reader is not None else []
+        name, names = self._step.partition_by, self._rows.schema.names
         if name is not None and name not in names:
-            raise InputError(
-                f"partition_by names column {name!r}, which the rows do not have.", got=name, valid=names
-            )
-
-    def _spool(self, table: pa.Table) -> None:
-        if table.num_rows == 0:
-            raise InputError("There are columns and no row.", where=repr(self._step.id))
-        schema = parquet_source.flat_schema(table.schema, None, "the rows in memory")
-        path = self.context.folder / _SPOOL / "rows.parquet"
-        writer = BatchWriter(path)
-        for batch in table.to_batches(max_chunksize=1 << 16):
-            writer.write(parquet_source.conform(batch, schema))
-        writer.close()
-        self._reader, self._pieces = parquet_source.survey([Piece(str(path))], range_bytes=self._range_bytes)
+            raise InputError(f"partition_by names column {name!r}, which the rows do not have.", got=name, valid=names)
 
 
 class _Read(beam.DoFn):  # type: ignore[misc]
@@ -136,14 +207,14 @@ class _Read(beam.DoFn):  # type: ignore[misc]
         self,
         context: Context,
         reader: CsvReader | ParquetReader,
-        splitter: Splitter | None,
+        route: Route,
         max_rejected: float,
         most_good: int | None,
     ) -> None:
         super().__init__()
         self._context = context
         self._reader = reader
-        self._splitter = splitter
+        self._route = route
         self._max_rejected = max_rejected
         self._most_good = most_good
 
@@ -159,8 +230,8 @@ class _Read(beam.DoFn):  # type: ignore[misc]
                     continue
                 rows += batch.num_rows
                 progress.report(self._context.step, rows=batch.num_rows)
-                for split, part in self._split(batch, piece):
-                    yield beam.pvalue.TaggedOutput(_tag(split), part)
+                for split, part in self._route(batch, piece):
+                    yield beam.pvalue.TaggedOutput(tag(split), part)
             yield tuple(rejected.seen(rows))
 
     def _give_up_early(self, rejected: RejectedWriter) -> None:
@@ -170,11 +241,13 @@ class _Read(beam.DoFn):  # type: ignore[misc]
             most = self._most_good + rejected.count
             check_rejected([rejected.seen(0)], most, self._max_rejected, at_most=True)
 
-    def _split(self, batch: pa.RecordBatch, piece: Piece) -> Iterator[tuple[str, pa.RecordBatch]]:
-        if self._splitter is None:
-            yield piece.split, batch
-        else:
-            yield from self._splitter.split(batch)
+
+def _by_file(batch: pa.RecordBatch, piece: Piece) -> Iterator[tuple[str, pa.RecordBatch]]:
+    yield piece.split, batch
+
+
+def _by_content(splitter: Splitter, batch: pa.RecordBatch, _: Piece) -> Iterator[tuple[str, pa.RecordBatch]]:
+    yield from splitter.split(batch)
 
 
 def _gather(parts: Iterator[pa.RecordBatch | Rejected]) -> Iterator[tuple[pa.RecordBatch | None, Sequence[Rejected]]]:
@@ -202,5 +275,6 @@ def _format(step: FromCsv) -> CsvFormat:
     )
 
 
-def _tag(split: str) -> str:
+def tag(split: str) -> str:
+    """Name of a split's output."""
     return f"split {split}"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from fluent_pipe.arrow.files import Rejected
 from fluent_pipe.arrow.parquet import BatchWriter
+from fluent_pipe.arrow.predictions import Writer
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.components.base import Context
 from fluent_pipe.errors import InputError
@@ -39,18 +40,39 @@ class Seen(NamedTuple):
     first: tuple[Rejected, ...] = ()
 
 
-class WriteSplit(beam.DoFn):  # type: ignore[misc]
-    """Writes the batches of one split; emits :data:`Written` for each file.
+class WriteFiles(beam.DoFn):  # type: ignore[misc]
+    """Writes batches into files of a folder; emits :data:`Written` for each file.
 
     Files have names of their own, so that a bundle that is tried twice leaves a file that nobody names.
+
+    Parameters
+    ----------
+    context
+        Where the folder is.
+    name
+        First part of what is emitted.
+    folder
+        Name of the folder.
+    kind
+        Writer and ending of a file.
     """
 
-    def __init__(self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE) -> None:
+    def __init__(
+        self,
+        context: Context,
+        name: str,
+        folder: str,
+        kind: tuple[Callable[[Path], Writer], str] = (BatchWriter, ".parquet"),
+        *,
+        rows_per_file: int = ROWS_PER_FILE,
+    ) -> None:
         super().__init__()
         self._context = context
-        self._split = split
+        self._name = name
+        self._folder = folder
+        self._open, self._ending = kind
         self._rows_per_file = rows_per_file
-        self._writers: list[BatchWriter] = []
+        self._writers: list[Writer] = []
 
     def start_bundle(self) -> None:
         self._writers = []
@@ -61,8 +83,8 @@ class WriteSplit(beam.DoFn):  # type: ignore[misc]
             if not self._writers or self._writers[-1].rows >= self._rows_per_file:
                 if self._writers:
                     self._writers[-1].close()
-                folder = self._context.folder / f"Split-{self._split}"
-                self._writers.append(BatchWriter(folder / f"part-{uuid.uuid4().hex}.parquet"))
+                folder = self._context.folder / self._folder
+                self._writers.append(self._open(folder / f"part-{uuid.uuid4().hex}{self._ending}"))
             self._writers[-1].write(batch)
         return ()
 
@@ -71,8 +93,15 @@ class WriteSplit(beam.DoFn):  # type: ignore[misc]
             if self._writers:
                 self._writers[-1].close()
         for writer in self._writers:
-            written: Written = (self._split, writer.path.name, writer.rows)
+            written: Written = (self._name, writer.path.name, writer.rows)
             yield WindowedValue(written, MIN_TIMESTAMP, [GlobalWindow()])
+
+
+class WriteSplit(WriteFiles):
+    """Writes the batches of one split as Parquet."""
+
+    def __init__(self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE) -> None:
+        super().__init__(context, split, f"Split-{split}", rows_per_file=rows_per_file)
 
 
 class RejectedWriter:
@@ -130,7 +159,7 @@ class Finish:
         by_split = {name: sum(n for split, _, n in parts if split == name) for name, _ in self.splits}
         self._check_splits(by_split)
         if (self.context.folder / REJECTED).exists():
-            _rename(self.context.folder / REJECTED, [p.file for p in pieces if p.file], "rows", ".jsonl")
+            name_files(self.context.folder / REJECTED, [p.file for p in pieces if p.file], "rows", ".jsonl")
         if self.spooled is not None:
             shutil.rmtree(self.spooled, ignore_errors=True)
         finish_splits(self.context.folder, by_split, parts, self.schema, rejected=rejected)
@@ -145,7 +174,8 @@ class Finish:
             if by_split[name] == 0:
                 raise InputError(
                     f"Split {name!r} has no rows: its share is {share:g} of {whole:g}, of {total:,} rows in all.",
-                    fix="Give it a larger share, more rows, or a partition_by column with more values. Equal rows are in one split.",
+                    fix="Give it a larger share, more rows, or a partition_by column with more values. "
+                    "Equal rows are in one split.",
                 )
 
 
@@ -168,7 +198,7 @@ def finish_splits(
         Facts besides.
     """
     for split in rows:
-        _rename(folder / f"Split-{split}", [name for owner, name, _ in written if owner == split], "data", ".parquet")
+        name_files(folder / f"Split-{split}", [name for owner, name, _ in written if owner == split], "data", ".parquet")
     facts = {
         "splits": {name: {"rows": count} for name, count in rows.items()},
         "columns": {field.name: str(field.type) for field in schema},
@@ -177,36 +207,43 @@ def finish_splits(
     (folder / Examples.facts_file).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def check_rejected(pieces: Iterable[Seen], rows: int, limit: float, *, at_most: bool = False) -> None:
+def check_rejected(
+    pieces: Iterable[Seen], rows: int, limit: float, *, at_most: bool = False, done: str = "read"
+) -> None:
     """Raise ``InputError`` if more than the share ``limit`` of ``rows`` were rejected.
 
     Parameters
     ----------
     at_most
         True if ``rows`` is an upper bound of rows that are not all read yet.
+    done
+        What could not be done with them.
     """
     known = list(pieces)
     rejected = sum(piece.rejected for piece in known)
     if rejected <= limit * rows:
         return
     first = sorted(row for piece in known for row in piece.first)[:3]
-    shown = "; ".join(f"{row.file}:{row.line}: {row.reason}" for row in first)
+    shown = "; ".join(f"{row.file}{f':{row.line}' if row.line else ''}: {row.reason}" for row in first)
     share = f"of at most {rows:,} rows" if at_most else f"of {rows:,} rows"
     raise InputError(
-        f"{'At least ' if at_most else ''}{rejected:,} {share} cannot be read ({limit:.4%} may). The first: {shown}.",
+        f"{'At least ' if at_most else ''}{rejected:,} {share} cannot be {done} ({limit:.4%} may). The first: {shown}.",
         fix="Correct them, or raise max_rejected.",
     )
 
 
-def _rename(folder: Path, names: Sequence[str], stem: str, suffix: str) -> None:
+def name_files(folder: Path, names: Sequence[str], stem: str, suffix: str) -> list[str]:
+    """Number the files ``names`` of a folder and remove all others; the new names, in order."""
     named = set(names)
     for stray in folder.iterdir():
         if stray.name not in named:
             stray.unlink()
     # By content, so that the order in which workers came does not show.
     ordered = sorted(names, key=lambda name: _digest(folder / name))
-    for index, name in enumerate(ordered):
-        (folder / name).rename(folder / f"{stem}-{index:05d}-of-{len(ordered):05d}{suffix}")
+    numbered = [f"{stem}-{index:05d}-of-{len(ordered):05d}{suffix}" for index in range(len(ordered))]
+    for name, new in zip(ordered, numbered, strict=True):
+        (folder / name).rename(folder / new)
+    return numbered
 
 
 def _digest(path: Path) -> bytes:

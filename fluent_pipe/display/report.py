@@ -46,4 +46,6 @@ def terminal_report(run: Run) -> str:
     parts.append(f"Seconds by step:\n{run.timings!r}")
     if "PushedModel" in made:
         parts.append(repr(run.pushed))
+    if "Predictions" in made:
+        parts.append(repr(run.predictions))
     return "\n\n".join(parts)

@@ -22,6 +22,7 @@ MARKS: dict[StepState, str] = {
     "cached": "=",
     "failed": "✗",
     "not pushed": "!",
+    "not scored": "!",
     "skipped": "-",
 }
 COLOURS: dict[StepState, str] = {
@@ -31,6 +32,7 @@ COLOURS: dict[StepState, str] = {
     "cached": "blue",
     "failed": "red",
     "not pushed": "yellow",
+    "not scored": "yellow",
     "skipped": "dim",
 }
 
@@ -79,7 +81,7 @@ class _Watching(Observer):
         skipped = sum(r.state == "skipped" for r in self._rows.values())
         end = f"{state} in {time.monotonic() - self._begun:.1f} s, {cached} of {len(self._rows)} steps from the cache"
         end += f", {skipped} skipped" if skipped else ""
-        return end if state in ("succeeded", "not pushed", "waiting") else f"{end}; log: {self._log}"
+        return end if state in ("succeeded", "not pushed", "not scored", "waiting") else f"{end}; log: {self._log}"
 
 
 class OnlyWords(_Watching):

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fluent_pipe.artifacts import Approval, Examples, InfraBlessing, Model, ModelBlessing, Predictions, PushedModel
+from fluent_pipe.artifacts import (
+    Approval,
+    Examples,
+    InfraBlessing,
+    Model,
+    ModelBlessing,
+    Predictions,
+    PushedModel,
+    TransformGraph,
+)
+from fluent_pipe.errors import FluentPipeError
+from fluent_pipe.steps import destinations
 from fluent_pipe.steps.base import Ref, Step, needs, unkeyed
 from fluent_pipe.steps.resources import Resources
 from fluent_pipe.steps.sources import Source
@@ -127,6 +138,8 @@ class BulkInfer(Step):
         Verdicts on it; with a refusal nothing is scored.
     examples
         Of the training: gives the types of the columns.
+    graph
+        Tells the task and the names of the classes.
     source
         Where the rows come from; its splits do not count.
     destination
@@ -141,6 +154,7 @@ class BulkInfer(Step):
     blessing: Ref[ModelBlessing] | None = needs(default=None)
     infra: Ref[InfraBlessing] | None = needs(default=None)
     examples: Ref[Examples] = needs()
+    graph: Ref[TransformGraph] = needs()
     source: Source
     destination: str
     format: Format = "parquet"
@@ -148,6 +162,13 @@ class BulkInfer(Step):
 
     call: ClassVar[str] = "bulk_infer"
     produces: ClassVar[tuple[type[Predictions], ...]] = (Predictions,)
+    gates: ClassVar[bool] = True
 
     def source_files(self) -> tuple[str, ...]:
         return self.source.source_files()
+
+    def foreseen(self, facts: Mapping[str, Mapping[str, Any]]) -> FluentPipeError | None:
+        return destinations.refusal(Path(self.destination))
+
+    def still_holds(self, facts: Mapping[str, Any]) -> bool:
+        return not facts["scored"] or destinations.holds(facts)

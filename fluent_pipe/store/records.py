@@ -92,8 +92,8 @@ class StoredRun:
     pipeline
         Name of the pipeline.
     state
-        ``"running"``, ``"succeeded"``, ``"failed"``, ``"not pushed"``, ``"waiting"`` or ``"interrupted"``: also that of
-        a run whose process died.
+        ``"running"``, ``"succeeded"``, ``"failed"``, ``"not pushed"``, ``"not scored"``, ``"waiting"`` or
+        ``"interrupted"``: also that of a run whose process died.
     started, finished
         UTC; ``finished`` is None for a run that did not come to its end.
     steps

@@ -25,7 +25,7 @@ from fluent_pipe.store.records import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-RUN_STATES = ("running", "succeeded", "failed", "not pushed", "waiting", "interrupted")
+RUN_STATES = ("running", "succeeded", "failed", "not pushed", "not scored", "waiting", "interrupted")
 
 
 class RunStore:
@@ -96,7 +96,7 @@ class RunStore:
         return made
 
     def end_run(self, run_id: str, state: str, properties: Mapping[str, Property] | None = None) -> None:
-        """End a run as ``"succeeded"``, ``"failed"``, ``"not pushed"``, ``"waiting"`` or ``"interrupted"``."""
+        """End a run as any of ``RUN_STATES`` but ``"running"``."""
         if state not in RUN_STATES[1:]:
             raise ArgumentError(f"A run cannot end as {state!r}.", got=state, valid=RUN_STATES[1:])
         context, lock = self._run(run_id)
