@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,10 @@ from fluent_pipe.steps.tuning import Tune, WithHyperparameters
 if TYPE_CHECKING:
     import tensorflow_model_analysis as tfma
     from typing_extensions import Self
+
+
+RUN_ID = re.compile(r"\d{8}(-\d{0,6}|-\d{6}-[0-9a-f]{0,8})?")
+"""A run's id, ``20260102-030405-1a2b3c4d``, or its beginning from the day on."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -200,8 +205,8 @@ class ModelCalls(Chain):
         require
             Limits by metric: ``{"auc": fp.at_least(0.65)}``, or a list of limits. Default: nothing is required.
         baseline
-            ``"latest_blessed"``, the folder of a Model artifact to compare with, the id of a run whose model it is, or
-            None for no comparison.
+            ``"latest_blessed"``, the folder of a Model artifact to compare with, the id of a run whose model it is (or
+            the beginning of the id), or None for no comparison.
         confidence_intervals
             Whether metrics get 95 % intervals, by Poisson bootstrap in the same pass.
         config
@@ -239,4 +244,6 @@ class ModelCalls(Chain):
     def _baseline(asked: str | os.PathLike[str] | None, model: Ref[Model]) -> Earlier[Model] | str | None:
         if asked == "latest_blessed":
             return Earlier(Model, model, judged_by=ModelBlessing)
-        return None if asked is None else checks.folder(asked, "baseline")
+        if isinstance(asked, str) and RUN_ID.fullmatch(asked) and not os.path.isdir(asked):
+            return Earlier(Model, model, run=asked)
+        return None if asked is None else checks.folder(asked, "baseline", 'Or give "latest_blessed", or a run\'s id.')

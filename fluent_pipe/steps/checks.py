@@ -243,10 +243,10 @@ def file(path: Any, call: str) -> str:
     return str(Path(path).absolute())
 
 
-def folder(path: Any, name: str) -> str:
+def folder(path: Any, name: str, fix: str | None = None) -> str:
     """An existing folder."""
     if not Path(path).is_dir():
-        raise ArgumentError(f"{name}=: there is no folder {str(path)!r}.")
+        raise ArgumentError(f"{name}=: there is no folder {str(path)!r}.", fix=fix)
     return str(Path(path).absolute())
 
 

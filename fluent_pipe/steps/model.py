@@ -122,7 +122,7 @@ class Evaluate(Step):
     require
         ``((metric, (limit, ...)), ...)``: the model is blessed if all hold.
     baseline
-        Earlier model to compare with.
+        Earlier model to compare with: the latest blessed one, a run's, or that of a folder.
     confidence_intervals
         Whether metrics get intervals, by bootstrap.
     config
