@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import StepFailed
-from fluent_pipe.steps.base import Ref, Step
+from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
 from fluent_pipe.steps.delivery import PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train
@@ -77,9 +77,16 @@ def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, 
             examples = given(inputs.ExamplesInput, "examples")
             return preprocess.Preprocess(step, context, examples, given(inputs.SchemaInput, "schema"))
         case Train():
-            from fluent_pipe.components import train
+            from fluent_pipe.components import inputs, train
+            from fluent_pipe.training.warm_start import Beginning
 
-            return train.Train(step, context, *_model_inputs(given))
+            begin = Beginning(
+                base_model=given(inputs.Input, "base_model").value if step.base_model else None,
+                earlier=_folder(step.warm_start, earlier.get("warm_start")),
+                asked=step.warm_start is not None,
+                own=isinstance(step.warm_start, Earlier),
+            )
+            return train.Train(step, context, *_model_inputs(given), begin=begin)
         case Evaluate():
             from fluent_pipe.components import evaluate, inputs
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.artifacts import BaseModel, Examples, HyperParameters, Model, ModelBlessing, Schema, TransformGraph
@@ -45,6 +46,7 @@ class ModelCalls(Chain):
         steps: int | None = None,
         batch_size: int = 1024,
         seed: int = 0,
+        custom_config: Mapping[str, Any] | None = None,
         resources: Resources | None = None,
     ) -> Self:
         """Search for hyperparameters with KerasTuner; :meth:`train` takes the best up by itself.
@@ -74,6 +76,8 @@ class ModelCalls(Chain):
             Rows a batch.
         seed
             Of the search, of shuffling and of the models' weights.
+        custom_config
+            More of ``fn_args.custom_config``, for a ``tuner_fn``: values that JSON can hold, by name.
         resources
             What a trial asks of its worker.
         """
@@ -98,6 +102,8 @@ class ModelCalls(Chain):
                 seed=seed,
                 train_split=checks.training_split(self._splits),
                 validation_split=checks.validation_split(self._splits),
+                base_model=self._newest(BaseModel),
+                custom_config=checks.custom_config(custom_config),
                 resources=checks.resources(resources),
             )
         )
@@ -129,6 +135,7 @@ class ModelCalls(Chain):
         class_weights: Literal["balanced"] | Mapping[int, float] | None = None,
         seed: int = 0,
         warm_start: str | os.PathLike[str] | None = None,
+        custom_config: Mapping[str, Any] | None = None,
         resources: Resources | None = None,
     ) -> Self:
         """Train a Keras 3 model and export it with serving signatures.
@@ -152,7 +159,10 @@ class ModelCalls(Chain):
             Of shuffling and of the model's weights.
         warm_start
             ``"latest"`` or ``"latest_blessed"`` to begin with the weights of an earlier model of this pipeline, where
-            there is one; or the folder of a Model artifact. Rows of embeddings move with their vocabulary.
+            there is one that learnt from other data; or the folder of a Model artifact. Rows of embeddings move with
+            their vocabulary; what cannot be taken over is a :class:`~fluent_pipe.errors.TrainingError` that says why.
+        custom_config
+            More of ``fn_args.custom_config``, for a ``run_fn``: values that JSON can hold, by name.
         resources
             What the training asks of its worker.
         """
@@ -177,6 +187,7 @@ class ModelCalls(Chain):
                 validation_split=checks.validation_split(self._splits),
                 hyperparameters=self._by(WithHyperparameters, HyperParameters) or self._newest(HyperParameters),
                 base_model=self._newest(BaseModel),
+                custom_config=checks.custom_config(custom_config),
                 warm_start=self._warm_start(warm_start, graph),
                 resources=checks.resources(resources),
             )
@@ -238,12 +249,12 @@ class ModelCalls(Chain):
     def _warm_start(asked: str | os.PathLike[str] | None, graph: Ref[TransformGraph]) -> Earlier[Model] | str | None:
         if asked in ("latest", "latest_blessed"):
             return Earlier(Model, graph, judged_by=ModelBlessing if asked == "latest_blessed" else None)
-        return None if asked is None else checks.folder(asked, "warm_start")
+        return None if asked is None else checks.folder(asked, "warm_start", 'Or give "latest" or "latest_blessed".')
 
     @staticmethod
     def _baseline(asked: str | os.PathLike[str] | None, model: Ref[Model]) -> Earlier[Model] | str | None:
         if asked == "latest_blessed":
             return Earlier(Model, model, judged_by=ModelBlessing)
-        if isinstance(asked, str) and RUN_ID.fullmatch(asked) and not os.path.isdir(asked):
+        if isinstance(asked, str) and RUN_ID.fullmatch(asked) and not Path(asked).is_dir():
             return Earlier(Model, model, run=asked)
         return None if asked is None else checks.folder(asked, "baseline", 'Or give "latest_blessed", or a run\'s id.')

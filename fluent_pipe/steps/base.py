@@ -28,8 +28,9 @@ class Ref(Generic[A]):
 class Earlier(Generic[A]):
     """A reference to an artifact of an earlier run, found in the store when the run is planned.
 
-    Of the same pipeline the newest artifact of the type is taken whose content is not that of ``other_than`` and that was not made from
-    it, so that running an unchanged pipeline again takes the same artifact and stays a cache hit. There may be none.
+    Of the same pipeline the newest artifact of the type is taken whose content is not that of ``other_than`` and that
+    was not made from it, so that running an unchanged pipeline again takes the same artifact and stays a cache hit.
+    There may be none.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import codecs
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -262,6 +263,19 @@ def resources(given: Any) -> Resources | None:
     if given is not None and not isinstance(given, Resources):
         raise ArgumentError(f"resources= takes fp.Resources, got {given!r}.", fix='fp.Resources(memory="16GB", gpu=1)')
     return given
+
+
+def custom_config(given: Any) -> str | None:
+    """A mapping as JSON, which TFX asks for too; None where it is empty."""
+    example = 'For example {"layers": 2, "rate": 0.1}.'
+    if given is None or given == {}:
+        return None
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise ArgumentError(f"custom_config= takes a mapping with text as keys, got {given!r}.", fix=example)
+    try:
+        return json.dumps(dict(given), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"custom_config= must be JSON: {error}.", fix=example) from None
 
 
 def objective(name: Any) -> str:

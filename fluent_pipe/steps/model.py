@@ -75,6 +75,8 @@ class Train(Step):
         What ``build_model`` is called with; None for its defaults.
     base_model
         A model to begin from, for the user's function.
+    custom_config
+        What ``fn_args.custom_config`` has more of, as JSON.
     warm_start
         Earlier model whose weights this one begins with: one of this pipeline, or a folder. It is taken where it
         exists.
@@ -97,6 +99,7 @@ class Train(Step):
     validation_split: str | None
     hyperparameters: Ref[HyperParameters] | None = needs(default=None)
     base_model: Ref[BaseModel] | None = needs(default=None)
+    custom_config: str | None = None
     warm_start: Earlier[Model] | str | None = None
     resources: Resources | None = unkeyed(default=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,12 @@ class FnArgs:
     hyperparameters
         KerasTuner's ``HyperParameters.get_config()``, or None where nothing was tuned.
     custom_config
-        ``epochs``, ``batch_size`` and ``seed`` as given to ``train``.
+        As given to ``train``, beside ``epochs``, ``batch_size`` and ``seed``.
+    base_model
+        The model of ``with_base_model``, else the SavedModel of the model that ``warm_start`` found; None where there
+        is neither.
+    eval_model_dir
+        Always None: evaluation takes the SavedModel.
     """
 
     train_files: list[str]
@@ -77,8 +83,10 @@ def fn_args(
     steps: int | None,
     batch_size: int,
     seed: int,
+    base_model: str | None = None,
+    custom_config: str | None = None,
 ) -> FnArgs:
-    """The arguments of ``run_fn`` for the rows of a transform graph."""
+    """The arguments of ``run_fn`` for the rows of a transform graph; ``custom_config`` is JSON."""
     train = graph.files(train_split)
     validation = graph.files(validation_split) if validation_split is not None else []
     return FnArgs(
@@ -91,7 +99,13 @@ def fn_args(
         serving_model_dir=str(serving),
         model_run_dir=str(logs),
         working_dir=str(serving.parent),
-        custom_config={"epochs": epochs, "batch_size": batch_size, "seed": seed},
+        base_model=base_model,
+        custom_config={
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "seed": seed,
+            **json.loads(custom_config or "{}"),
+        },
     )
 
 
