@@ -160,8 +160,8 @@ class Model(Artifact):
     """A trained model: ``Format-Serving/`` (SavedModel), ``model.keras``, ``logs/`` and ``training.json``.
 
     ``training.json`` holds ``{"history": {metric: [float per epoch]}, "epochs": int, "seconds": float}``, and where a
-    warm start was asked for ``"warm_start": {"from": execution or folder | null, "mapped": {feature: {"kept": words, "new": words,
-    "gone": words}}, "note": str}``. ``vocabularies.parquet`` tells what the ids of its features stand for.
+    warm start was asked for ``"warm_start": {"from": execution or folder | null, "mapped": {feature: {"kept": words,
+    "new": words, "gone": words}}, "note": str}``. ``vocabularies.parquet`` tells what the ids of features mean.
     """
 
     facts_file = "training.json"

@@ -11,7 +11,7 @@ from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
 from fluent_pipe.steps.delivery import PushTo
-from fluent_pipe.steps.model import Evaluate, Preprocess, Train
+from fluent_pipe.steps.model import Evaluate, Preprocess, Train, WithBaseModel
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ Resolve = Callable[[str, Ref[Any]], tuple[Artifact | None, Mapping[str, Any] | N
 """Field name and reference to the stored artifact, or to the live PCollections of the same job."""
 
 
-def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]) -> Component:
+def lower(  # noqa: C901 - one match over all steps
+    step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]
+) -> Component:
     """The component that does ``step``.
 
     Parameters
@@ -87,6 +89,10 @@ def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, 
                 own=isinstance(step.warm_start, Earlier),
             )
             return train.Train(step, context, *_model_inputs(given), begin=begin)
+        case WithBaseModel():
+            from fluent_pipe.components import base_model
+
+            return base_model.WithBaseModel(step, context)
         case Evaluate():
             from fluent_pipe.components import evaluate, inputs
 

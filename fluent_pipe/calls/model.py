@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.artifacts import BaseModel, Examples, HyperParameters, Model, ModelBlessing, Schema, TransformGraph
 from fluent_pipe.calls.data import Slices
+from fluent_pipe.calls.module_files import user_function
 from fluent_pipe.chain import Chain
 from fluent_pipe.steps import checks
 from fluent_pipe.steps.base import Earlier, Ref
-from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import Limit, slice_columns
 from fluent_pipe.steps.model import Evaluate, Train, WithBaseModel
+from fluent_pipe.steps.model_files import find_model
 from fluent_pipe.steps.resources import Resources
 from fluent_pipe.steps.tuning import Tune, WithHyperparameters
 
@@ -81,8 +82,8 @@ class ModelCalls(Chain):
         resources
             What a trial asks of its worker.
         """
-        user = None if function is None else UserFunction.of(function, name="build_model", call="tune")
-        is_tuner_fn = user is not None and checks.takes_fn_args(user, "tuner_fn")
+        user = None if function is None else user_function(function, "tuner_fn", "build_model", call="tune")
+        is_tuner_fn = user is not None and user.name == "tuner_fn"
         return self._then(
             Tune(
                 id=self._id("tune"),
@@ -90,7 +91,7 @@ class ModelCalls(Chain):
                 examples=self._ref(Examples, "tune"),
                 schema=self._ref(Schema, "tune"),
                 build_model=None if is_tuner_fn else user,
-                tuner_fn=replace(user, name="tuner_fn") if is_tuner_fn and user else None,
+                tuner_fn=user if is_tuner_fn else None,
                 objective=checks.objective(objective),
                 direction=checks.one_of(direction, ("min", "max", None), "direction"),
                 trials=checks.count(trials, "trials"),
@@ -119,9 +120,10 @@ class ModelCalls(Chain):
         Parameters
         ----------
         path
-            A SavedModel folder, or a ``.keras`` file.
+            A ``.keras`` file, a SavedModel folder, or the folder of a Model artifact. It is copied.
         """
         model = checks.file_or_folder(path, "with_base_model")
+        find_model(Path(model))
         return self._then(WithBaseModel(id=self._id("with_base_model"), path=model))
 
     def train(
@@ -166,8 +168,8 @@ class ModelCalls(Chain):
         resources
             What the training asks of its worker.
         """
-        user = None if function is None else UserFunction.of(function, name="build_model", call="train")
-        is_run_fn = user is not None and checks.takes_fn_args(user, "run_fn")
+        user = None if function is None else user_function(function, "run_fn", "build_model", call="train")
+        is_run_fn = user is not None and user.name == "run_fn"
         graph = self._ref(TransformGraph, "train")
         return self._then(
             Train(
@@ -176,7 +178,7 @@ class ModelCalls(Chain):
                 examples=self._ref(Examples, "train"),
                 schema=self._ref(Schema, "train"),
                 build_model=None if is_run_fn else user,
-                run_fn=replace(user, name="run_fn") if is_run_fn and user else None,
+                run_fn=user if is_run_fn else None,
                 epochs=checks.count(epochs, "epochs"),
                 steps=None if steps is None else checks.count(steps, "steps"),
                 batch_size=checks.count(batch_size, "batch_size"),

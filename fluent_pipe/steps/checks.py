@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import codecs
 import json
 import os
@@ -13,7 +12,6 @@ from typing import Any, TypeVar
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps import metrics
 from fluent_pipe.steps.base import Pairs
-from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import ChangeLimit, Distance, ValueLimit
 from fluent_pipe.steps.resources import Resources
 
@@ -300,17 +298,3 @@ def endpoint(url: Any) -> str | None:
             fix='For example "http://localhost:8501/v1/models/flights".',
         )
     return url.rstrip("/") if url else None
-
-
-def takes_fn_args(function: UserFunction, name: str) -> bool:
-    """Whether a user's function is TFX's ``run_fn`` or ``tuner_fn``; a module file is read, not run."""
-    if not function.is_file:
-        return function.name == name
-    path = Path(str(function.source))
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise ArgumentError(f"This module file is not valid Python: {error}.", where=f"{path}{line}") from None
-    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-    return name in defined and "build_model" not in defined

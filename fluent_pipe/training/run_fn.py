@@ -15,6 +15,13 @@ from fluent_pipe.training.accessor import DataAccessor
 from fluent_pipe.training.dataset import row_count
 from fluent_pipe.training.user_model import called
 
+KERAS_2 = (
+    "`save_format` argument",
+    "Invalid filepath extension for saving",
+    "The following argument(s) are not supported",
+)
+"""What Keras 3 says to ``model.save(folder, save_format="tf", signatures=...)``."""
+
 
 @dataclass
 class FnArgs:
@@ -117,7 +124,15 @@ def call_run_fn(function: UserFunction, arguments: FnArgs) -> None:
     UserCodeError
         If it raises, or saves no SavedModel in ``serving_model_dir``.
     """
-    called(function, function.resolve(), arguments, names=vars(arguments))
+    try:
+        called(function, function.resolve(), arguments, names=vars(arguments))
+    except UserCodeError as error:
+        if any(words in error.fact for words in KERAS_2):
+            error.fix = (
+                "Keras 3 saves no SavedModel with model.save(). Use model.export(folder) or "
+                "keras.export.ExportArchive, or build the model with `import tf_keras as keras`, which is Keras 2."
+            )
+        raise
     serving = Path(arguments.serving_model_dir)
     if not (serving / "saved_model.pb").is_file():
         found = sorted(p.name for p in serving.iterdir()) if serving.is_dir() else []

@@ -49,7 +49,7 @@ class Vocabulary:
 
         The last are padding and buckets for unknown words; another number of them has other names.
         """
-        found: dict[bytes | str, int] = {word: i for word, i in (self.words or {}).items()}
+        found: dict[bytes | str, int] = dict((self.words or {}).items())
         named = set(found.values())
         others = [i for i in range(self.size) if i not in named]
         return found | {"none": -1} | {f"{n} of {len(others)}": i for n, i in enumerate(others)}

@@ -92,7 +92,7 @@ def warm_start(
     Returns
     -------
     dict
-        ``{"from": execution or folder, "mapped": {feature: {"kept": words, "new": words, "gone": words}}, "note": str}``.
+        What ``training.json`` says of it; see :class:`~fluent_pipe.artifacts.Model`.
 
     Raises
     ------
