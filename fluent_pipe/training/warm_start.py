@@ -137,9 +137,9 @@ class _Earlier:
             # Keras runs no code of a stored Lambda layer unless told to; a model of one's own pipeline is trusted.
             self.model = keras.models.load_model(file, compile=False, safe_mode=not own)
         except Exception as error:
-            said = str(error).strip().partition("\n")[0]
+            said = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
             raise TrainingError(
-                f"The earlier model cannot be loaded: {type(error).__name__}: {said}",
+                f"The earlier model cannot be loaded: {type(error).__name__}: {said}.",
                 where=str(file),
                 fix="Register its own layers with keras.saving.register_keras_serializable, or leave warm_start out.",
             ) from error
