@@ -13,6 +13,7 @@ from fluent_pipe.artifacts import BaseModel, Examples, HyperParameters, Model, M
 from fluent_pipe.calls.data import Slices
 from fluent_pipe.calls.module_files import user_function
 from fluent_pipe.chain import Chain
+from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps import checks
 from fluent_pipe.steps.base import Earlier, Ref
 from fluent_pipe.steps.limits import Limit, slice_columns
@@ -190,7 +191,7 @@ class ModelCalls(Chain):
                 hyperparameters=self._by(WithHyperparameters, HyperParameters) or self._newest(HyperParameters),
                 base_model=self._newest(BaseModel),
                 custom_config=checks.custom_config(custom_config),
-                warm_start=self._warm_start(warm_start, graph),
+                warm_start=self._warm_start(warm_start, graph, weights=not is_run_fn),
                 resources=checks.resources(resources),
             )
         )
@@ -248,10 +249,20 @@ class ModelCalls(Chain):
         )
 
     @staticmethod
-    def _warm_start(asked: str | os.PathLike[str] | None, graph: Ref[TransformGraph]) -> Earlier[Model] | str | None:
+    def _warm_start(
+        asked: str | os.PathLike[str] | None, graph: Ref[TransformGraph], *, weights: bool
+    ) -> Earlier[Model] | str | None:
         if asked in ("latest", "latest_blessed"):
             return Earlier(Model, graph, judged_by=ModelBlessing if asked == "latest_blessed" else None)
-        return None if asked is None else checks.folder(asked, "warm_start", 'Or give "latest" or "latest_blessed".')
+        if asked is None:
+            return None
+        folder = checks.folder(asked, "warm_start", 'Or give "latest" or "latest_blessed".')
+        if weights and not Path(folder, "model.keras").is_file():
+            raise ArgumentError(
+                f"warm_start=: the folder {str(asked)!r} holds no model.keras.",
+                fix="Give the folder of a model that train() made: run.model.path.",
+            )
+        return folder
 
     @staticmethod
     def _baseline(asked: str | os.PathLike[str] | None, model: Ref[Model]) -> Earlier[Model] | str | None:

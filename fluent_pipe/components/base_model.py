@@ -31,10 +31,10 @@ class WithBaseModel(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the copy."""
-        return {"": once(pipeline, "Copy", self.context, partial(_copy, self._step.path, self.context))}
+        return {"": once(pipeline, "Copy", self.context, partial(_copy, self.context), self._step.path)}
 
 
-def _copy(path: str, context: Context) -> None:
+def _copy(context: Context, path: str) -> None:
     kind, model = find_model(Path(path))
     folder = context.folder / "model"
     if kind == "keras":
