@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import fluent_pipe as fp
 from fluent_pipe.errors import ArgumentError
+from tests import trips
 
 THREE = """
 import tensorflow as tf
@@ -99,3 +102,21 @@ def test_custom_config_is_json(pipeline) -> None:
         pipeline.preprocess().train(custom_config={"when": object()})
     with pytest.raises(ArgumentError, match="a mapping with text as keys"):
         pipeline.preprocess().train(custom_config=["layers"])
+
+
+@pytest.mark.slow
+def test_a_module_file_of_tfx_runs_unchanged(tmp_path) -> None:
+    """In a file of its own: preprocessing_fn, and a run_fn that reads with the data accessor and saves with tf.keras."""
+    file = str(Path(__file__).parent / "taxi_module.py")
+    run = (
+        fp.Pipeline("trips", root=tmp_path / "root")
+        .from_csv(trips.write(tmp_path / "trips.csv", trips.rows()))
+        .generate_statistics()
+        .infer_schema()
+        .preprocess(file, label="tipped")
+        .train(file, epochs=8, custom_config={"units": 8})
+        .evaluate(slices=["city"])
+        .run(progress=False)
+    )
+    assert run.evaluation.metrics["auc"] > 0.55
+    assert list((run.model.path / "logs").rglob("events.*"))

@@ -44,6 +44,7 @@ class Preprocess(Step):
     weight: str | None = None
 
     call: ClassVar[str] = "preprocess"
+    version: ClassVar[int] = 2
     produces: ClassVar[tuple[type[TransformGraph], ...]] = (TransformGraph,)
 
 
@@ -104,6 +105,7 @@ class Train(Step):
     resources: Resources | None = unkeyed(default=None)
 
     call: ClassVar[str] = "train"
+    version: ClassVar[int] = 2
     produces: ClassVar[tuple[type[Model], ...]] = (Model,)
 
     def source_files(self) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from fluent_pipe.errors import TrainingError
 from fluent_pipe.training.data import TrainingData
 from fluent_pipe.training.vocabularies import Vocabulary
 
-Rows = Mapping[tuple[str, Any, int], int]
-"""Row by feature, word (or id, for one that no word has) and place among the ids that the table is given."""
+Rows = Mapping[tuple[str, int], tuple[Sequence[Any], np.ndarray[Any, Any]]]
+"""Words and their rows, by feature and place among the ids that the table is given."""
 
+AT_ONCE = 65_536
 LOOKUPS = (keras.layers.StringLookup, keras.layers.IntegerLookup)
 
 
@@ -70,11 +71,11 @@ class Tables:
             If a row depends on two features, or the values of a feature cannot be listed.
         """
         before = keras.Model(self._model.inputs, [node.input_tensors[0] for node in self._nodes(table)])
-        found: dict[tuple[str, Any, int], int] = {}
+        found: dict[tuple[str, int], tuple[Sequence[Any], np.ndarray[Any, Any]]] = {}
         owners: dict[int, str] = {}
         for feature in self.features(table):
             words, values = self._values(feature, table)
-            asked = np.concatenate([_as_matrix(part) for part in _listed(before(self._feed(feature, values)))], axis=1)
+            asked = np.concatenate([self._asked(before, feature, part) for part in _parts(values)])
             for place in np.flatnonzero((asked != asked[:1]).any(axis=0)).tolist():
                 other = owners.setdefault(place, feature)
                 if other != feature:
@@ -83,8 +84,13 @@ class Tables:
                         "cannot be told apart by word.",
                         fix="Give each feature a table of its own, or leave warm_start out.",
                     )
-                found |= {(feature, w, place): int(row) for w, row in zip(words, asked[:, place], strict=True)}
-        return {key: row for key, row in found.items() if 0 <= row < table.input_dim}
+                found[feature, place] = (words, asked[:, place].astype(np.int64))
+        return found
+
+    def _asked(self, before: keras.Model, feature: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """What the layers before a table make of values of a feature: ``[values, ids of a row]``."""
+        made = before(self._feed(feature, values), training=False)
+        return np.concatenate([_as_matrix(part) for part in _listed(made)], axis=1)
 
     def elsewhere(self, feature: str) -> str | None:
         """Name of a layer with weights that a feature reaches without passing a table; None if there is none."""
@@ -117,7 +123,7 @@ class Tables:
             return False
         before = keras.Model(self._model.inputs, tensor)
         ids = np.arange(meaning.size)
-        told = _as_matrix(_listed(before(self._feed(feature, ids)))[0])
+        told = np.concatenate([self._asked(before, feature, part) for part in _parts(ids)])
         return bool((told == told[:1]).all())
 
     def _nodes(self, table: keras.layers.Layer) -> list[Any]:
@@ -162,6 +168,15 @@ def _as_matrix(tensor: Any) -> np.ndarray[Any, Any]:
     return array.reshape(len(array), -1)
 
 
-def row_by_row(old: Rows, new: Rows) -> Iterator[tuple[int, int]]:
-    """Pairs of a row in the old and in the new table that belong to the same word."""
-    return ((old[key], row) for key, row in new.items() if key in old)
+def _parts(values: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    return [values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE)]
+
+
+def row_by_row(old: Rows, new: Rows) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """Rows in the old and in the new table that belong to the same words, pair by pair."""
+    for key, (words, rows) in new.items():
+        known, old_rows = old.get(key, ((), np.empty(0, np.int64)))
+        position = {word: place for place, word in enumerate(known)}
+        common = [(position[word], place) for place, word in enumerate(words) if word in position]
+        pairs = np.asarray(common, np.int64).reshape(-1, 2)
+        yield old_rows[pairs[:, 0]], rows[pairs[:, 1]]

@@ -210,15 +210,21 @@ class _Moves:
 
     def _moved(self, old_layer: Any, before: Any, layer: Any, after: Any) -> np.ndarray[Any, Any]:
         table, rows = _array(after).copy(), _array(before)
-        taken: dict[int, int] = {}
+        taken = np.full(len(table), -1)
         for source, target in row_by_row(self._old.rows(old_layer), self._new.rows(layer)):
-            if taken.setdefault(target, source) != source:
+            there = (source >= 0) & (source < len(rows)) & (target >= 0) & (target < len(table))
+            source, target = source[there], target[there]
+            before_that = taken[target]
+            taken[target] = source
+            shared = (taken[target] != source) | ((before_that >= 0) & (before_that != source))
+            if shared.any():
                 raise TrainingError(
-                    f"Row {target} of embedding {layer.name!r} stands for several words, which had rows of their own.",
+                    f"Row {target[shared][0]} of embedding {layer.name!r} stands for several words, which had rows of "
+                    "their own.",
                     where=str(self._earlier.folder),
                     fix=LEAVE_OUT,
                 )
-        table[list(taken)] = rows[list(taken.values())]
+        table[taken >= 0] = rows[taken[taken >= 0]]
         return table
 
     def _check_reach(self, feature: str) -> None:
