@@ -106,7 +106,7 @@ def test_custom_config_is_json(pipeline) -> None:
 
 @pytest.mark.slow
 def test_a_module_file_of_tfx_runs_unchanged(tmp_path) -> None:
-    """In a file of its own: preprocessing_fn, and a run_fn that reads with the data accessor and saves with tf.keras."""
+    """It reads with the data accessor, and saves what tf.keras built."""
     file = str(Path(__file__).parent / "taxi_module.py")
     run = (
         fp.Pipeline("trips", root=tmp_path / "root")
