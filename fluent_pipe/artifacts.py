@@ -120,7 +120,7 @@ class TransformGraph(_Split):
 
     ``transform.json`` holds ``{"label": str | null, "weight": str | null, "task": "binary" | "multiclass" |
     "regression" | null, "classes": [..] | null, "class_count": int | null, "class_counts": {..} | null,
-    "vocabularies": {feature: size}, "splits": {name: {"rows": int}},
+    "vocabularies": {feature: size}, "categories": {feature: [value by id]}, "splits": {name: {"rows": int}},
     "features": {name: {"dtype": str, "shape": [int], "kind": "dense" | "sparse" | "ragged"}}}``.
     """
 
@@ -170,11 +170,21 @@ class BaseModel(Artifact):
     facts_keys = ("source", "format", "file")
     holds = ("model/*",)
 
+    @property
+    def model(self) -> Path:
+        """The SavedModel folder, or the ``.keras`` file."""
+        return self.path / "model" / str(self.facts()["file"])
+
+    def summary(self) -> str:
+        return str(self.facts()["format"])
+
 
 class Model(Artifact):
     """A trained model: ``Format-Serving/`` (SavedModel), ``model.keras``, ``logs/`` and ``training.json``.
 
-    ``training.json`` holds ``{"history": {metric: [float per epoch]}, "epochs": int, "seconds": float}``.
+    ``training.json`` holds ``{"history": {metric: [float per epoch]}, "epochs": int, "seconds": float}``, and where a
+    warm start was asked for ``"warm_start": {"from": execution or folder | null, "mapped": {feature: {"kept": words,
+    "new": words, "gone": words}}, "note": str}``. ``vocabularies.parquet`` tells what the ids of features mean.
     """
 
     facts_file = "training.json"
@@ -187,8 +197,9 @@ class Model(Artifact):
         return self.path / "Format-Serving"
 
     def summary(self) -> str:
-        epochs = self.facts()["epochs"]
-        return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
+        facts = self.facts()
+        began = ", warm start" if facts.get("warm_start", {}).get("from") else ""
+        return f"{facts['epochs']} {'epoch' if facts['epochs'] == 1 else 'epochs'}{began}"
 
 
 class Evaluation(Artifact):
