@@ -13,6 +13,7 @@ from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema
 from fluent_pipe.steps.delivery import PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
+from fluent_pipe.steps.tuning import Tune, WithHyperparameters
 
 if TYPE_CHECKING:
     from fluent_pipe.components.base import Component, Context
@@ -22,7 +23,9 @@ Resolve = Callable[[str, Ref[Any]], tuple[Artifact | None, Mapping[str, Any] | N
 """Field name and reference to the stored artifact, or to the live PCollections of the same job."""
 
 
-def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]) -> Component:
+def lower(  # noqa: C901  it is one match, a case a step
+    step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]
+) -> Component:
     """The component that does ``step``.
 
     Parameters
@@ -77,9 +80,19 @@ def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, 
             examples = given(inputs.ExamplesInput, "examples")
             return preprocess.Preprocess(step, context, examples, given(inputs.SchemaInput, "schema"))
         case Train():
-            from fluent_pipe.components import train
+            from fluent_pipe.components import inputs, train
 
-            return train.Train(step, context, *_model_inputs(given))
+            tuned = given(inputs.Input, "hyperparameters") if step.hyperparameters else None
+            return train.Train(step, context, *_model_inputs(given), tuned)
+        case Tune():
+            from fluent_pipe.components import tune
+
+            graph, _, schema_ = _model_inputs(given)
+            return tune.Tune(step, context, graph, schema_)
+        case WithHyperparameters():
+            from fluent_pipe.components import hyperparameters
+
+            return hyperparameters.WithHyperparameters(step, context)
         case Evaluate():
             from fluent_pipe.components import evaluate, inputs
 

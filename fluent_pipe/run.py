@@ -14,6 +14,7 @@ from fluent_pipe.artifacts import (
     Artifact,
     Evaluation,
     Examples,
+    HyperParameters,
     Model,
     ModelBlessing,
     PushedModel,
@@ -94,6 +95,11 @@ class Run:
     def transform(self) -> results.TransformResult:
         """The transform graph and its features."""
         return results.TransformResult(self._get(TransformGraph))
+
+    @property
+    def trials(self) -> results.TrialsResult:
+        """What ``tune`` tried, and the best of it."""
+        return results.TrialsResult(self._get(HyperParameters))
 
     @property
     def model(self) -> results.ModelResult:

@@ -74,6 +74,7 @@ class ModelCalls(Chain):
         """
         user = None if function is None else UserFunction.of(function, name="build_model", call="tune")
         is_tuner_fn = user is not None and checks.takes_fn_args(user, "tuner_fn")
+        validated = checks.validation_split(self._splits) is not None
         return self._then(
             Tune(
                 id=self._id("tune"),
@@ -83,11 +84,11 @@ class ModelCalls(Chain):
                 build_model=None if is_tuner_fn else user,
                 tuner_fn=replace(user, name="tuner_fn") if is_tuner_fn and user else None,
                 objective=checks.objective(objective),
-                direction=checks.one_of(direction, ("min", "max", None), "direction"),
+                direction=None if is_tuner_fn else checks.direction(objective, direction, validated=validated),
                 trials=checks.count(trials, "trials"),
-                algorithm=checks.one_of(algorithm, ("random", "grid", "bayesian", "hyperband"), "algorithm"),
+                algorithm=checks.algorithm(algorithm, checks.count(epochs, "epochs")),
                 parallel=checks.count(parallel, "parallel"),
-                epochs=checks.count(epochs, "epochs"),
+                epochs=epochs,
                 steps=None if steps is None else checks.count(steps, "steps"),
                 batch_size=checks.count(batch_size, "batch_size"),
                 seed=seed,

@@ -31,10 +31,13 @@ class Context:
         Id of the step, for progress and messages.
     staging
         Folder that the component writes its artifact into; it exists.
+    resume
+        Folder that outlives a killed process, with what an earlier one has finished in part; None where nothing is kept.
     """
 
     step: str
     staging: str
+    resume: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -96,6 +99,10 @@ class Component(beam.PTransform):  # type: ignore[misc]
 
     def prepare(self) -> None:
         """Look, on the driver and before any graph is built, at what the graph depends on."""
+
+    def again(self) -> bool:
+        """Whether another job is wanted after one that ended well, for a step that runs several in turn."""
+        return False
 
     def try_again(self) -> bool:
         """Whether a job that failed is worth another try; the component has then changed what it will build."""

@@ -87,6 +87,8 @@ class Step:
     """True if its verdict decides whether later steps may run; they are then never in its Beam job."""
     alone: ClassVar[bool] = False
     """True if its component runs several Beam jobs in turn; no other step is then in them."""
+    resumes: ClassVar[bool] = False
+    """True if what its component has finished in part is kept for the next run when a run is stopped or killed."""
 
     def inputs(self) -> dict[str, Ref[Any]]:
         """References to earlier steps, by field name."""
