@@ -287,7 +287,8 @@ class TrialsResult(Tabular[HyperParameters]):
         rows = self.rows()
         metrics = {n for t in facts["trials"] for n in t["metrics"]}
         failed = any(t["reason"] for t in facts["trials"])
-        shown = [n for n in rows[0] if n not in metrics and (failed or n != "reason")]
+        hidden = {*metrics, "tuner/bracket", "tuner/round", "tuner/initial_epoch", *(() if failed else ("reason",))}
+        shown = [n for n in rows[0] if n not in hidden]
         best = f"best: trial {facts['best']} by {facts['objective']} ({facts['direction']})"
         return "\n".join([text_table(rows, shown), best, *facts["notes"]])
 

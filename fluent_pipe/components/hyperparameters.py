@@ -31,11 +31,11 @@ class WithHyperparameters(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the file is read and written."""
-        once(pipeline, "ReadHyperparameters", self.context, partial(_take, self._step.path, self.context))
+        once(pipeline, "ReadHyperparameters", self.context, partial(_take, self.context), self._step.path)
         return {}
 
 
-def _take(path: str, context: Context) -> None:
+def _take(context: Context, path: str) -> None:
     config = read(Path(path))
     searched = dict.fromkeys(("objective", "direction", "algorithm", "best"))
     write(context.folder, config, {**searched, "values": values(config), "notes": [], "trials": []})

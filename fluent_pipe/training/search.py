@@ -82,6 +82,7 @@ class Search:
                 self._oracle.update_trial(trial.trial_id, known, step=result.best_epoch)
             self._oracle.end_trial(trial)
         self._open = []
+        self._fill_up()
 
     @property
     def best(self) -> Result | None:
@@ -166,6 +167,14 @@ class Search:
             created.append(trial)
         self._exhausted = not created
         return created
+
+    def _fill_up(self) -> None:
+        """Give earlier trials the default of what a later one was the first to declare: a grid asks for it."""
+        for trial in self._oracle.trials.values():
+            hp = trial.hyperparameters
+            for parameter in self._oracle.get_space().space:
+                if hp.is_active(parameter):
+                    hp.values.setdefault(parameter.name, parameter.default)
 
     def _asked(self, trial: Any) -> Asked:
         number = self._oracle.start_order.index(trial.trial_id) + 1
