@@ -55,11 +55,14 @@ class Resumable:
             If it cannot be written.
         """
         path = pipeline_root / _PARENT / key
+        lock = Lock(path / _LOCK)
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-            path.touch()  # it is of use: its age counts from now
-            lock = Lock(path / _LOCK)
-            return cls(path, lock) if lock.acquire(wait=False) else None
+            try:
+                path.touch()  # it is of use: its age counts from now
+                return cls(path, lock) if lock.acquire(wait=False) else None
+            except FileNotFoundError:  # another process published the step this moment
+                return None
 
     def remove(self) -> None:
         """Remove the folder: the step is published."""
