@@ -54,6 +54,30 @@ def test_train_takes_up_the_best_and_a_file_wins_over_it(finished, tmp_path):
     assert run.model.artifact.facts()["hyperparameters"]["units"] == 32
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"objective": "val_profit"}, "cannot be told from its name. Give direction="),
+        ({"objective": ""}, "objective= takes the name of a metric"),
+        ({"direction": "up"}, "direction= got 'up'"),
+        ({"algorithm": "bayes"}, "Did you mean 'bayesian'"),
+        ({"algorithm": "hyperband", "epochs": 2}, "epochs=2 leaves none to give"),
+        ({"trials": 0}, "trials= is a whole number of at least 1"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_at_the_call(finished, asked, said):
+    with pytest.raises(fp.FluentPipeError) as caught:
+        finished.pipeline.tune(**asked)
+    assert said in str(caught.value)
+
+
+def test_an_objective_on_a_split_that_is_not_there_is_refused_at_the_call():
+    alone = fp.Pipeline("p").from_csv("a.csv", splits={"train": 1}).generate_statistics().infer_schema()
+    with pytest.raises(fp.FluentPipeError, match=r"one split alone.*tune for 'loss'"):
+        alone.preprocess(label="a").tune()
+    assert alone.preprocess(label="a").tune(objective="loss", direction=None)
+
+
 @pytest.mark.slow
 def test_a_search_goes_on_after_ctrl_c_and_after_a_kill(folder):
     process = start(folder)
