@@ -44,8 +44,8 @@ class ModelCalls(Chain):
     ) -> Self:
         """Search for hyperparameters with KerasTuner; :meth:`train` takes the best up by itself.
 
-        A search that is stopped half-way goes on, at the next run, after the trials that finished. A ``tuner_fn`` brings
-        its own objective, algorithm and number of trials; those given here are left aside.
+        A search that is stopped half-way goes on, at the next run, after the trials that finished. A ``tuner_fn``
+        brings its own objective, algorithm and number of trials; those given here are left aside.
 
         Parameters
         ----------
