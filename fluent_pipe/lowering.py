@@ -83,7 +83,7 @@ def lower(  # noqa: C901  it is one match, a case a step
             from fluent_pipe.components import inputs, train
 
             tuned = given(inputs.Input, "hyperparameters") if step.hyperparameters else None
-            return train.Train(step, context, *_model_inputs(given), tuned)
+            return train.Train(step, context, *_model_inputs(given), hyperparameters=tuned)
         case Tune():
             from fluent_pipe.components import tune
 

@@ -74,6 +74,7 @@ class Tune(Component):
         if self._search is None:
             return False
         self._search.tell()
+        progress.report(self.context.step, detail="choosing what to try next")
         self._asked = self._search.ask()
         if self._asked:
             return True

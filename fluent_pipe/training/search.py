@@ -70,7 +70,10 @@ class Search:
         for trial in self._open:
             result = Result.read(self._trials, trial.trial_id)
             if result is None:
-                raise StepFailed(f"Trial {trial.trial_id} left no result in {self._trials}.")
+                raise StepFailed(
+                    f"Trial {trial.trial_id} left no result in {self._trials}.",
+                    fix="Choose a root on storage that the workers share with this machine.",
+                )
             self._results.append(result)
             # What this trial was the first to declare belongs to the space from now on.
             declared = keras_tuner.HyperParameters.from_config(result.config)

@@ -17,7 +17,7 @@ import keras_tuner
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import TransformGraph
-from fluent_pipe.errors import Interrupted, StoreError, TrainingError
+from fluent_pipe.errors import FluentPipeError, Interrupted, StoreError, TrainingError
 from fluent_pipe.steps.tuning import Tune
 from fluent_pipe.store.files import disk_is_full
 from fluent_pipe.training.data import TrainingData
@@ -209,7 +209,7 @@ def _result(asked: Asked, hp: keras_tuner.HyperParameters, **more: Any) -> Resul
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, TrainingError) or type(error).__module__.startswith("fluent_pipe."):
+    if isinstance(error, FluentPipeError):
         return str(error)
     first = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {first}".rstrip(": ")

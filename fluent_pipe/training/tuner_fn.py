@@ -90,8 +90,10 @@ def _run(step: Tune, tuner: Any, fit_kwargs: dict[str, Any]) -> None:
     assert step.tuner_fn is not None
     try:
         called(step.tuner_fn, lambda: tuner.search(**fit_kwargs))
-    except UserCodeError:
+    except UserCodeError as error:
         progress.check()
+        if "tf_keras" in error.fact:
+            error.fix = "KerasTuner searches with Keras 3 here: build the model with `import keras`."
         raise
 
 

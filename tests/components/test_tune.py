@@ -9,21 +9,24 @@ from pathlib import Path
 import keras
 import keras_tuner
 import pytest
+import tensorflow as tf
 
 from fluent_pipe.artifacts import Examples, HyperParameters, Schema, TransformGraph
 from fluent_pipe.components.base import Context
 from fluent_pipe.components.hyperparameters import WithHyperparameters
-from fluent_pipe.components.inputs import SchemaInput, TransformGraphInput
+from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
+from fluent_pipe.components.train import Train
 from fluent_pipe.components.tune import Tune
 from fluent_pipe.errors import InputError, TrainingError, UserCodeError
 from fluent_pipe.results import TrialsResult
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.steps.model import Train as TrainStep
 from fluent_pipe.steps.tuning import Tune as TuneStep
 from fluent_pipe.steps.tuning import WithHyperparameters as WithHyperparametersStep
 from fluent_pipe.training.data import TrainingData
 from fluent_pipe.training.hyperparameters import build_with, read
-from tests.beam_jobs import run, run_in_turn
+from tests.beam_jobs import context, run, run_in_turn
 from tests.training_flights import Made, labelled, make
 
 
@@ -60,16 +63,15 @@ def tune(made: Made, folder: Path, function=build_model, *, resume: Path | None 
         }
     )  # fmt: skip
     folder.mkdir(exist_ok=True)
-    context = Context("tune", str(folder), None if resume is None else str(resume))
+    where = Context("tune", str(folder), None if resume is None else str(resume))
     graph, schema = TransformGraphInput("graph", artifact=made.graph), SchemaInput("schema", artifact=made.schema)
-    return HyperParameters(run_in_turn(Tune(step, context, graph, schema)), "h", "tune")
+    return HyperParameters(run_in_turn(Tune(step, where, graph, schema)), "h", "tune")
 
 
 def take(file: Path, folder: Path) -> HyperParameters:
-    folder.mkdir()
     step = WithHyperparametersStep(id="with_hyperparameters", path=str(file))
-    context = Context("with_hyperparameters", str(folder))
-    return HyperParameters(run(WithHyperparameters(step, context)), "h", "with_hyperparameters")
+    component = WithHyperparameters(step, context(folder, "with_hyperparameters"))
+    return HyperParameters(run(component), "h", "with_hyperparameters")
 
 
 def test_a_search_leaves_its_best_and_goes_on_after_what_was_finished(late, tmp_path) -> None:
@@ -244,6 +246,13 @@ def test_a_tuner_fn_in_a_module_file(late, tmp_path) -> None:
     assert (tmp_path / "resume" / "tuner" / "rate" / "oracle.json").is_file()
 
 
+def test_a_tuner_fn_with_a_model_of_keras_2(late, tmp_path) -> None:
+    module = tmp_path / "taxi_tuner.py"
+    module.write_text(MODULE.replace("RATE", "0.5").replace("import keras\n", "import tf_keras as keras\n"))
+    with pytest.raises(UserCodeError, match="Keras 3 here: build the model with `import keras`"):
+        tune(late, tmp_path / "out", str(module))
+
+
 def test_a_tuner_fn_that_returns_no_tuner(late, tmp_path) -> None:
     module = tmp_path / "taxi_tuner.py"
     module.write_text("def tuner_fn(fn_args):\n    return fn_args.working_dir\n")
@@ -267,6 +276,32 @@ def test_a_file_of_hyperparameters_is_taken_as_it_is(late, tmp_path) -> None:
     user = UserFunction.of(build_model, name="build_model", call="train")
     _, used = build_with(user, TrainingData(late.graph), read(taken.best))
     assert used == {"kind": "deep", "rate": 1e-3, "units": 8}
+
+
+def test_a_run_fn_gets_them_as_tfx_gives_them(late, tmp_path) -> None:
+    def run_fn(fn_args):
+        hp = keras_tuner.HyperParameters.from_config(fn_args.hyperparameters)
+        module = tf.Module()
+        module.units = tf.Variable(hp.get("units"))
+        tf.saved_model.save(module, fn_args.serving_model_dir)
+
+    taken = take(write_config(tmp_path / "best.txt", units=8), tmp_path / "taken")
+    step = TrainStep(
+        id="train", graph=Ref("preprocess", TransformGraph), examples=Ref("from_csv", Examples),
+        schema=Ref("infer_schema", Schema), run_fn=UserFunction.of(run_fn, name="run_fn", call="train"),
+        train_split="train", validation_split="eval",
+    )  # fmt: skip
+    component = Train(
+        step,
+        context(tmp_path, "train"),
+        TransformGraphInput("graph", artifact=late.graph),
+        ExamplesInput("examples", artifact=late.examples),
+        SchemaInput("schema", artifact=late.schema),
+        hyperparameters=Input("hyperparameters", artifact=taken),
+    )
+    folder = run(component)
+    assert tf.saved_model.load(str(folder / "Format-Serving")).units.numpy() == 8
+    assert json.loads((folder / "training.json").read_text())["hyperparameters"] == {"units": 8}
 
 
 @pytest.mark.parametrize("text", ["units = 8", "[]", '{"values": {}}', '{"space": [{"a": 1}], "values": {}}'])
