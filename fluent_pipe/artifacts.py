@@ -136,9 +136,10 @@ class HyperParameters(Artifact):
     """A search's best: ``best_hyperparameters.txt``, in KerasTuner's own format, and ``trials.json``.
 
     ``trials.json`` holds ``{"objective": str | null, "direction": "min" | "max" | null, "algorithm": str | null,
-    "best": trial id | null, "values": {name: value}, "trials": [{"id": str, "state": "completed" | "failed", "score":
-    float | null, "seconds": float, "hyperparameters": {name: value}, "metrics": {name: float}, "reason": str}]}``;
-    ``values`` are the best trial's. A file that was given has no trials.
+    "best": trial id | null, "values": {name: value}, "notes": [str], "trials": [{"id": str, "state": "completed" |
+    "failed", "score": float | null, "seconds": float | null, "hyperparameters": {name: value}, "metrics": {name: float
+    | null}, "reason": str}]}``; ``values`` are the best trial's, ``metrics`` those of its best epoch. A file that was
+    given has no trials.
     """
 
     facts_file = "trials.json"

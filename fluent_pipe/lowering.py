@@ -14,6 +14,7 @@ from fluent_pipe.steps.delivery import Approve, BulkInfer, PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train, WithBaseModel
 from fluent_pipe.steps.own import Apply, Filter, Map
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
+from fluent_pipe.steps.tuning import Tune, WithHyperparameters
 
 if TYPE_CHECKING:
     from fluent_pipe.components.base import Component, Context
@@ -46,6 +47,10 @@ def lower(  # noqa: C901 - one flat match
     def given(kind: Callable[..., Any], field: str) -> Any:
         artifact, live = resolve(field, step.inputs()[field])
         return kind(field, artifact=artifact, live=live)
+
+    def value(field: str) -> Any:
+        """An input whose value is needed, and which may not have been asked for."""
+        return resolve(field, step.inputs()[field])[0] if field in step.inputs() else None
 
     match step:
         case FromCsv() | FromParquet() | FromMemory():
@@ -90,11 +95,12 @@ def lower(  # noqa: C901 - one flat match
             examples = given(inputs.ExamplesInput, "examples")
             return preprocess.Preprocess(step, context, examples, given(inputs.SchemaInput, "schema"))
         case Train():
-            from fluent_pipe.components import inputs, train
+            from fluent_pipe.components import train
             from fluent_pipe.training.warm_start import Beginning
 
             begin = Beginning(
-                base_model=given(inputs.Input, "base_model").value if step.base_model else None,
+                hyperparameters=value("hyperparameters"),
+                base_model=value("base_model"),
                 earlier=_folder(step.warm_start, earlier.get("warm_start")),
                 asked=step.warm_start is not None,
                 own=isinstance(step.warm_start, Earlier),
@@ -104,6 +110,15 @@ def lower(  # noqa: C901 - one flat match
             from fluent_pipe.components import base_model
 
             return base_model.WithBaseModel(step, context)
+        case Tune():
+            from fluent_pipe.components import tune
+
+            graph, _, schema_ = _model_inputs(given)
+            return tune.Tune(step, context, graph, schema_, value("base_model"))
+        case WithHyperparameters():
+            from fluent_pipe.components import hyperparameters
+
+            return hyperparameters.WithHyperparameters(step, context)
         case Evaluate():
             from fluent_pipe.components import evaluate, inputs
 

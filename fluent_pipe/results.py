@@ -13,6 +13,7 @@ from fluent_pipe.artifacts import (
     Approval,
     Evaluation,
     Examples,
+    HyperParameters,
     Model,
     ModelBlessing,
     Predictions,
@@ -255,6 +256,51 @@ class TransformResult(Tabular[TransformGraph]):
         facts = self.artifact.facts()
         roles = {facts["label"]: "label", facts["weight"]: "weight"}
         return [{"feature": n, **f, "role": roles.get(n, "")} for n, f in facts["features"].items()]
+
+
+class TrialsResult(Tabular[HyperParameters]):
+    """What ``tune`` tried; one row a trial."""
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The best hyperparameters by name: of the best trial, or of the file that was given."""
+        return dict(self.artifact.facts()["values"])
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing of the search as a whole, such as that nothing was improved."""
+        return list(self.artifact.facts()["notes"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Trial, state, score, seconds, hyperparameters, metrics of the best epoch, and why a trial failed."""
+        trials = self.artifact.facts()["trials"]
+        own = ("trial", "state", "score", "seconds", "reason")
+        named = list(dict.fromkeys(n for t in trials for n in t["hyperparameters"]))
+        metrics = list(dict.fromkeys(n for t in trials for n in t["metrics"]))
+        return [
+            {
+                "trial": t["id"],
+                "state": t["state"],
+                "score": t["score"],
+                "seconds": t["seconds"],
+                **{f"hp/{n}" if n in (*own, *metrics) else n: t["hyperparameters"].get(n) for n in named},
+                **{n: t["metrics"].get(n) for n in metrics},
+                "reason": t["reason"],
+            }
+            for t in trials
+        ]
+
+    def __repr__(self) -> str:
+        facts = self.artifact.facts()
+        if not facts["trials"]:
+            return text_table([{"hyperparameter": n, "value": v} for n, v in self.best.items()])
+        rows = self.rows()
+        metrics = {n for t in facts["trials"] for n in t["metrics"]}
+        failed = any(t["reason"] for t in facts["trials"])
+        hidden = {*metrics, "tuner/bracket", "tuner/round", "tuner/initial_epoch", *(() if failed else ("reason",))}
+        shown = [n for n in rows[0] if n not in hidden]
+        best = f"best: trial {facts['best']} by {facts['objective']} ({facts['direction']})"
+        return "\n".join([text_table(rows, shown), best, *facts["notes"]])
 
 
 class ModelResult(Tabular[Model]):

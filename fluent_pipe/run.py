@@ -18,6 +18,7 @@ from fluent_pipe.artifacts import (
     Artifact,
     Evaluation,
     Examples,
+    HyperParameters,
     Model,
     ModelBlessing,
     Predictions,
@@ -106,6 +107,11 @@ class Run:
     def transform(self) -> results.TransformResult:
         """The transform graph and its features."""
         return results.TransformResult(self._get(TransformGraph))
+
+    @property
+    def trials(self) -> results.TrialsResult:
+        """What ``tune`` tried, and the best of it."""
+        return results.TrialsResult(self._get(HyperParameters))
 
     @property
     def model(self) -> results.ModelResult:
