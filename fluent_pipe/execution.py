@@ -424,7 +424,6 @@ class Job:
     def _clear(self) -> None:
         for step in self._steps:
             self._staging.folder(step.id)
-            self._components[step.id].pipeline = None  # where Beam keeps the graph of the attempt before
             progress.forget(step.id)
 
     def _explain(self, error: Exception, components: Mapping[str, Component]) -> FluentPipeError:
