@@ -10,7 +10,7 @@ from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.delivery import PushTo
+from fluent_pipe.steps.delivery import InfraValidate, PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
 
@@ -22,7 +22,7 @@ Resolve = Callable[[str, Ref[Any]], tuple[Artifact | None, Mapping[str, Any] | N
 """Field name and reference to the stored artifact, or to the live PCollections of the same job."""
 
 
-def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]) -> Component:
+def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]) -> Component:  # noqa: C901 - a case a step
     """The component that does ``step``.
 
     Parameters
@@ -85,11 +85,16 @@ def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, 
 
             baseline = _folder(step.baseline, earlier.get("baseline"))
             return evaluate.Evaluate(step, context, given(inputs.Input, "model"), *_model_inputs(given), baseline)
+        case InfraValidate():
+            from fluent_pipe.components import infra_validate, inputs
+
+            examples = given(inputs.ExamplesInput, "examples")
+            return infra_validate.InfraValidate(step, context, given(inputs.Input, "model"), examples)
         case PushTo():
             from fluent_pipe.components import inputs, push
 
-            blessing = given(inputs.Input, "blessing") if step.blessing else None
-            return push.PushTo(step, context, given(inputs.Input, "model"), blessing)
+            verdicts = {f: given(inputs.Input, f) for f in ("blessing", "infra", "approval") if getattr(step, f)}
+            return push.PushTo(step, context, given(inputs.Input, "model"), **verdicts)
     raise StepFailed(f"No component does {step.call}().", step=step.id)
 
 

@@ -14,6 +14,7 @@ from fluent_pipe.artifacts import (
     Artifact,
     Evaluation,
     Examples,
+    InfraBlessing,
     Model,
     ModelBlessing,
     PushedModel,
@@ -109,6 +110,11 @@ class Run:
     def blessing(self) -> results.BlessingResult:
         """The verdict and its reasons."""
         return results.BlessingResult(self._get(ModelBlessing))
+
+    @property
+    def infra(self) -> results.InfraResult:
+        """What a prediction server made of the model: the verdict, latency, memory."""
+        return results.InfraResult(self._get(InfraBlessing))
 
     @property
     def pushed(self) -> results.PushedResult:

@@ -53,6 +53,9 @@ class InfraValidate(Step):
     call: ClassVar[str] = "infra_validate"
     produces: ClassVar[tuple[type[InfraBlessing], ...]] = (InfraBlessing,)
 
+    def still_holds(self, facts: Mapping[str, Any]) -> bool:
+        return bool(facts["blessed"])  # a machine that was busy, or a server that was down, is asked anew
+
 
 @dataclass(frozen=True, kw_only=True)
 class Approve(Step):
