@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +16,7 @@ import pyarrow as pa
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Model
 from fluent_pipe.errors import FluentPipeError, ServingError
+from fluent_pipe.serving.asking import Timing, attended, predictions
 from fluent_pipe.serving.client import Client, encoded
 from fluent_pipe.serving.process import ServerProcess
 from fluent_pipe.serving.signatures import Signature, instances
@@ -31,8 +29,6 @@ T = TypeVar("T")
 NAME = "model"
 BATCH = 32
 """Rows of a request whose answers are compared."""
-WARM_UP = 5
-"""Requests of each connection before those that are timed."""
 RELATIVE_TOLERANCE = 1e-4
 ABSOLUTE_TOLERANCE = 1e-5
 """Of float32 sums that were taken in another order."""
@@ -129,7 +125,7 @@ class Trial:
         self._report("starting a server")
         if self._step.endpoint is not None:
             with Client(self._step.endpoint, seconds=ENDPOINT_SECONDS) as client:
-                _attended([lambda: client.wait(ENDPOINT_SECONDS, watch=progress.check)], progress.check)
+                attended([lambda: client.wait(ENDPOINT_SECONDS, watch=progress.check)], progress.check)
             yield Running(self._step.endpoint)
             return
         with ServerProcess(self._served, NAME, load_seconds=self._step.max_load_seconds) as process:
@@ -148,8 +144,8 @@ class Trial:
         for signature in signatures:
             rows = instances(signature.tensors(self._rows))
             batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-            predictions = self._attend(server, [partial(_predictions, client, signature.name, batches)])[0]
-            answers[signature.name] = signature.read(predictions)
+            answered = self._attend(server, [partial(predictions, client, signature.name, batches)])[0]
+            answers[signature.name] = signature.read(answered)
         return answers
 
     def _time(self, server: Server, signatures: Sequence[Signature]) -> None:
@@ -158,7 +154,7 @@ class Trial:
             encoded(instances(signature.tensors(self._rows.slice(n, 1))), signature=signature.name)
             for n, signature in zip(range(self._rows.num_rows), itertools.cycle(signatures), strict=False)
         ]
-        timing = _Timing(server.url, bodies, self._step.requests)
+        timing = Timing(server.url, bodies, self._step.requests)
 
         def watch() -> None:
             self._report(f"{len(timing.seconds):,} of {self._step.requests:,} requests")
@@ -180,7 +176,7 @@ class Trial:
             watch()
 
         try:
-            return _attended(jobs, look)
+            return attended(jobs, look)
         except ServingError:
             server.check(seconds=1)  # that the process has died is the better reason
             raise
@@ -250,59 +246,3 @@ class Trial:
 
     def _report(self, detail: str) -> None:
         progress.report(self._name, detail=detail)
-
-
-class _Timing:
-    """Requests that several threads take from one list, each over a connection of its own."""
-
-    def __init__(self, url: str, bodies: Sequence[bytes], requests: int) -> None:
-        self._url = url
-        self._bodies = bodies
-        self._next = iter(range(requests))
-        self.seconds: list[float] = []
-        self.stopped = threading.Event()
-
-    def run(self) -> None:
-        with Client(self._url) as client:
-            for body in itertools.islice(itertools.cycle(self._bodies), WARM_UP):
-                client.answer(body)
-            for number in self._next:
-                if self.stopped.is_set():
-                    return
-                begun = time.perf_counter()
-                client.answer(self._bodies[number % len(self._bodies)])
-                self.seconds.append(time.perf_counter() - begun)
-
-
-def _predictions(client: Client, signature: str, batches: Sequence[Sequence[Any]]) -> list[Any]:
-    rows: list[Any] = []
-    for batch in batches:
-        answer = client.predict(batch, signature=signature)
-        if len(answer) != len(batch):
-            raise ServingError(f"The server gave {len(answer)} answers to {len(batch)} rows of {signature!r}.")
-        rows += answer
-    return rows
-
-
-def _attended(jobs: Sequence[Callable[[], T]], watch: Callable[[], None]) -> list[T]:
-    """Do all jobs side by side; what one of them, or ``watch``, raises ends the wait.
-
-    The threads are daemons: one that waits for a server that hangs keeps no process from ending.
-    """
-    futures: list[Future[T]] = [Future() for _ in jobs]
-    for job, future in zip(jobs, futures, strict=True):
-        threading.Thread(target=_into, args=(future, job), daemon=True).start()
-    while True:
-        done, waiting = wait(futures, timeout=0.1, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-        if not waiting:
-            return [future.result() for future in futures]
-        watch()
-
-
-def _into(future: Future[T], job: Callable[[], T]) -> None:
-    try:
-        future.set_result(job())
-    except BaseException as error:
-        future.set_exception(error)
