@@ -51,8 +51,8 @@ class InfraValidate(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the content of ``infra.json``."""
-        work = partial(_validate, self._step, self.context, self._model.value, self._examples.value)
-        return {"": once(pipeline, "Serve", self.context, work)}
+        work = partial(_validate, self._step, self.context)
+        return {"": once(pipeline, "Serve", self.context, work, self._model.value, self._examples.value)}
 
 
 def _validate(step: InfraValidateStep, context: Context, model: Model, examples: Examples) -> dict[str, Any]:

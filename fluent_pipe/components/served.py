@@ -32,6 +32,17 @@ BATCH = 32
 RELATIVE_TOLERANCE = 1e-4
 ABSOLUTE_TOLERANCE = 1e-5
 """Of float32 sums that were taken in another order."""
+FIXES = {
+    "Could not find variable": (
+        "The SavedModel works in eager mode alone: a server runs it in a session, which does not find its variables. "
+        "Export it with keras.export.ExportArchive().write_out(...) or model.export(...), not tf.saved_model.save."
+    ),
+    "Op type not registered": (
+        "Use TensorFlow's own ops; or load the model in a server that has the custom op, and check that one: "
+        "infra_validate(endpoint=...)."
+    ),
+}
+"""What to do about what TensorFlow says."""
 ENDPOINT_SECONDS = 10.0
 """How long a server that runs already may still be loading."""
 
@@ -106,6 +117,7 @@ class Trial:
 
     def refuse(self, error: FluentPipeError) -> None:
         """Keep what the model is refused for."""
+        error.fix = next((fix for said, fix in FIXES.items() if said in error.fact), error.fix)
         self._reasons.append(str(error))
 
     def verdict(self) -> dict[str, Any]:

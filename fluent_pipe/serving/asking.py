@@ -68,7 +68,11 @@ def predictions(client: Client, signature: str, batches: Sequence[Sequence[Any]]
     """
     rows: list[Any] = []
     for batch in batches:
-        answer = client.predict(batch, signature=signature)
+        try:
+            answer = client.predict(batch, signature=signature)
+        except ServingError as error:
+            error.where = f"{client.url}, signature {signature!r}"
+            raise
         if len(answer) != len(batch):
             raise ServingError(f"The server gave {len(answer)} answers to {len(batch)} rows of {signature!r}.")
         rows += answer

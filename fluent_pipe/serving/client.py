@@ -33,14 +33,14 @@ class Client:
     url
         Of the model: ``http://localhost:8501/v1/models/flights``, or a version of it: ``.../versions/3``.
     seconds
-        Longest wait for one answer.
+        Longest wait for one answer. Default: ``REQUEST_SECONDS``.
     """
 
-    def __init__(self, url: str, *, seconds: float = REQUEST_SECONDS) -> None:
+    def __init__(self, url: str, *, seconds: float | None = None) -> None:
         self.url = url.rstrip("/")
-        self._seconds = seconds
+        self._seconds = REQUEST_SECONDS if seconds is None else seconds
         # A proxy of the environment is for the world outside, not for this machine.
-        self._http = httpx.Client(timeout=seconds, trust_env=not _is_loopback(url))
+        self._http = httpx.Client(timeout=self._seconds, trust_env=not _is_loopback(url))
 
     def status(self) -> str:
         """The state of the newest version: ``AVAILABLE``, ``LOADING``, ``START``, ``UNLOADING`` or ``END``.

@@ -103,6 +103,11 @@ class ServerProcess:
     ) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def wait(self, *, watch: Callable[[], None] = lambda: None) -> None:
         """Wait until the model answers.
 
@@ -124,8 +129,9 @@ class ServerProcess:
             if time.monotonic() > end:
                 raise ServingError(
                     f"The model did not load: the server did not answer for it within {limit:g} s "
-                    f"({self._start_limit:g} s to start, {limit - self._start_limit:g} s to load).",
-                    fix="Look for a loop, a lock or a download in what the SavedModel does when it is loaded.",
+                    f"({self._start_limit:g} s to start, {limit - self._start_limit:g} s to load), and was ended.",
+                    fix="Look for what does not end in the SavedModel: in its initializers, or in its answers, since "
+                    "warm-up requests are part of loading.",
                 )
             time.sleep(0.1)
         ready = json.loads(self._ready.read_text())
