@@ -14,9 +14,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from fluent_pipe.artifacts import Model
 
-ROWS = pa.table(
-    {"miles": [0.5, None, 2.0, 12.5, 3.25, 7.0] * 5, "city": ["Graz", "Wien", None, "Linz", "Wien", "Graz"] * 5}
-)
+CITIES = ["Graz", "Wien", None, "Linz", "Wien", "Graz"]
+ROWS = pa.table({"miles": [0.5, None, 2.0, 12.5, 3.25, 7.0] * 5, "city": CITIES * 5})
 EXAMPLES = tf.TensorSpec([None], tf.string, name="examples")
 MILES = {"miles": tf.io.FixedLenFeature([1], tf.float32, default_value=0.0)}
 

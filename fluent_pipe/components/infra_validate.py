@@ -28,8 +28,8 @@ ROWS = 100
 class InfraValidate(Component):
     """Serves a model as it would be served elsewhere, and writes the verdict.
 
-    Leaves ``INFRA_BLESSED`` or ``INFRA_NOT_BLESSED``, ``infra.json`` and, if it is blessed, ``Format-Serving/``: the very
-    files that were served, with warm-up requests. A model that is refused is no error.
+    Leaves ``INFRA_BLESSED`` or ``INFRA_NOT_BLESSED``, ``infra.json`` and, if it is blessed, ``Format-Serving/``: the
+    very files that were served, with warm-up requests. A model that is refused is no error.
 
     Parameters
     ----------

@@ -239,7 +239,7 @@ class Trial:
             raise ServingError(
                 f"The server's answers differ from those of {self._found['compared_with']}{by} in {rows} of {len(got)} "
                 f"rows ({where}); {ABSOLUTE_TOLERANCE:g} and {RELATIVE_TOLERANCE:.2%} of the value are allowed.",
-                fix="Look for what depends on chance or on state in the model: layers called with training=True, tables.",
+                fix="Look for what depends on chance or state: layers called with training=True, tables, counters.",
             )
 
     def _over_limits(self) -> Iterator[str]:
