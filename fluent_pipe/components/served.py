@@ -118,7 +118,7 @@ class Trial:
     def refuse(self, error: FluentPipeError) -> None:
         """Keep what the model is refused for."""
         error.fix = next((fix for said, fix in FIXES.items() if said in error.fact), error.fix)
-        self._reasons.append(str(error))
+        self._reasons.append(str(error).replace(f"{self._served.parent}/", ""))  # staging is gone when it is read
 
     def verdict(self) -> dict[str, Any]:
         """The content of ``infra.json``, with limits held against what was measured."""
@@ -140,7 +140,9 @@ class Trial:
                 attended([lambda: client.wait(ENDPOINT_SECONDS, watch=progress.check)], progress.check)
             yield Running(self._step.endpoint)
             return
-        with ServerProcess(self._served, NAME, load_seconds=self._step.max_load_seconds) as process:
+        limit = self._step.max_load_seconds
+        # Its files lie in staging, which is swept if this process is killed.
+        with ServerProcess(self._served, NAME, load_seconds=limit, scratch=self._served.parent) as process:
             try:
                 process.wait(watch=progress.check)
                 yield process
@@ -253,7 +255,7 @@ class Trial:
             if limit is not None and got is not None and got > limit:
                 yield (
                     f"{fact} {got:,.4g} {unit}, the limit is {limit:,g} {unit} ({name}). "
-                    f"Make the model smaller, or raise the limit."
+                    f"Make the model smaller, raise the limit, or run again when the machine is less busy."
                 )
 
     def _report(self, detail: str) -> None:

@@ -49,7 +49,9 @@ class ServerProcess:
     load_seconds
         Longest time for the model to load; None for ten minutes.
     start_seconds
-        Longest time for the process to come up, which is not part of loading.
+        Longest time for the process to come up, which is not part of loading. Default: ``START_SECONDS``.
+    scratch
+        Folder for what lies on disk while the process lives. Default: that of temporary files.
 
     Attributes
     ----------
@@ -63,9 +65,16 @@ class ServerProcess:
     """
 
     def __init__(
-        self, folder: Path, name: str, *, load_seconds: float | None = None, start_seconds: float | None = None
+        self,
+        folder: Path,
+        name: str,
+        *,
+        load_seconds: float | None = None,
+        start_seconds: float | None = None,
+        scratch: Path | None = None,
     ) -> None:
         self._folder = folder
+        self._scratch = scratch
         self._name = name
         self._start_limit = START_SECONDS if start_seconds is None else start_seconds
         self._load_limit = load_seconds
@@ -74,7 +83,7 @@ class ServerProcess:
         self.memory_mb = 0.0
 
     def __enter__(self) -> Self:
-        self._place = tempfile.TemporaryDirectory(prefix="fluent_pipe_serving_")
+        self._place = tempfile.TemporaryDirectory(prefix=".fluent_pipe_serving_", dir=self._scratch)
         place = Path(self._place.name)
         (place / "empty").mkdir()
         self._ready, self._said = place / "ready.json", place / "stderr.txt"

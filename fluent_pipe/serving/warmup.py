@@ -13,10 +13,9 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from fluent_pipe.serving.signatures import Signature
+from fluent_pipe.serving.trial import FILE, MOST_RECORDS
 
-FILE = Path("assets.extra", "tf_serving_warmup_requests")
 BATCH_SIZES = (1, 4, 16)
-MOST_RECORDS = 1000
 
 
 def write_warmup(model: Path, signatures: Iterable[Signature], rows: pa.RecordBatch) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +17,8 @@ log = logging.getLogger(__name__)
 
 KERAS = "model.keras"
 EAGER = "the SavedModel in eager mode"
+DEVICE = "/CPU:0"
+"""As the server that is started for the check; a GPU rounds otherwise."""
 
 Tensors = Mapping[str, np.ndarray[Any, Any]]
 
@@ -42,9 +43,10 @@ class TrainedAnswers:
     """
 
     def __init__(self, model: Model) -> None:
-        self._served = tf.saved_model.load(str(model.serving))
-        self._features = json.loads((model.path / model.facts_file).read_text()).get("features")
-        self._keras = self._load_keras(model)
+        self._features = model.facts().get("features")
+        with tf.device(DEVICE):
+            self._served = tf.saved_model.load(str(model.serving))
+            self._keras = self._load_keras(model)
         self.source = EAGER
 
     def _load_keras(self, model: Model) -> Any:
@@ -67,7 +69,7 @@ class TrainedAnswers:
         examples
             The same rows as serialized ``tf.Example``.
         """
-        with tf.device("/CPU:0"):  # as the server; a GPU rounds otherwise
+        with tf.device(DEVICE):
             function = self._served.signatures[signature]
             if self._keras is not None and list(function.structured_outputs) == [OUTPUT]:
                 self.source = KERAS

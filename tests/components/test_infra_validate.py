@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+import fluent_pipe as fp
 from fluent_pipe.artifacts import Examples, InfraBlessing, Model
 from fluent_pipe.components.base import Context
 from fluent_pipe.components.infra_validate import InfraValidate
@@ -26,7 +27,7 @@ from fluent_pipe.results import InfraResult
 from fluent_pipe.serving import client, process
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.delivery import InfraValidate as InfraValidateStep
-from tests import beam_jobs, served_models
+from tests import beam_jobs, served_models, trips
 from tests.conftest import Finished
 
 
@@ -216,6 +217,35 @@ def test_ctrl_c_leaves_no_server(tmp_path: Path) -> None:
     with meanwhile(progress.request_stop), pytest.raises(Interrupted):
         check(model, tmp_path, rows=LONG_TRIP)
     progress.reset()
+
+
+@pytest.mark.slow
+def test_a_refused_model_is_not_pushed_and_is_asked_again_next_time(tmp_path: Path) -> None:
+    csv = trips.write(tmp_path / "trips.csv", trips.rows(300))
+    trained = (
+        fp.Pipeline("trips", root=tmp_path / "root")
+        .from_csv(csv)
+        .generate_statistics()
+        .infer_schema()
+        .preprocess(label="tipped")
+        .train(epochs=1)
+    )
+    serving = tmp_path / "serving"
+    refused = trained.infra_validate(max_latency_ms=1e-3, max_load_seconds=60).push_to(serving)
+    for _ in range(2):
+        run = refused.run(progress=False)
+        assert run.state == "not pushed"
+        assert run.timings.steps_run[-1] == "push_to" and "infra_validate" in run.timings.steps_run
+        assert run.pushed.reasons == run.infra.reasons
+        assert "max_latency_ms" in run.infra.reasons[0]
+    assert not serving.exists()
+
+    blessed = trained.infra_validate(max_latency_ms=5000, max_load_seconds=60).push_to(serving)
+    run = blessed.run(progress=False)
+    assert run.state == "succeeded"
+    assert run.infra.latency_ms["p95"] < 5000
+    assert (serving / "1" / "assets.extra" / "tf_serving_warmup_requests").exists()
+    assert blessed.run(progress=False).timings.steps_run == ()
 
 
 @contextmanager
