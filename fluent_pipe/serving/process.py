@@ -81,6 +81,7 @@ class ServerProcess:
         self.url = ""
         self.load_seconds: float | None = None
         self.memory_mb = 0.0
+        self._children: list[psutil.Process] = []
 
     def __enter__(self) -> Self:
         self._place = tempfile.TemporaryDirectory(prefix=".fluent_pipe_serving_", dir=self._scratch)
@@ -178,27 +179,27 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End the process and whatever it has started."""
-        family = self._children()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # nothing that it holds is worth a longer good-bye
-        for child in family:
+        self._look_for_children()
+        with suppress(ProcessLookupError):
+            if self._process.poll() is None:  # else its number may be another's by now
+                os.killpg(self._process.pid, signal.SIGKILL)  # nothing that it holds is worth a longer good-bye
+        for child in self._children:
             with suppress(psutil.Error):
                 child.kill()
         self._process.wait()
-        psutil.wait_procs(family, timeout=5)
+        psutil.wait_procs(self._children, timeout=5)
         self._place.cleanup()
 
-    def _children(self) -> list[psutil.Process]:
-        try:
-            children: list[psutil.Process] = psutil.Process(self._process.pid).children(recursive=True)
-            return children
-        except psutil.Error:
-            return []
+    def _look_for_children(self) -> None:
+        """Remember them, since those of a process that has died cannot be found."""
+        with suppress(psutil.Error):
+            self._children = psutil.Process(self._process.pid).children(recursive=True)
 
     def _resident(self) -> int:
+        self._look_for_children()
         total = 0
         with suppress(psutil.Error):
-            for process in [psutil.Process(self._process.pid), *self._children()]:
+            for process in [psutil.Process(self._process.pid), *self._children]:
                 total += process.memory_info().rss
         return total
 

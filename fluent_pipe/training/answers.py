@@ -74,7 +74,7 @@ class TrainedAnswers:
             if self._keras is not None and list(function.structured_outputs) == [OUTPUT]:
                 self.source = KERAS
                 made = self._served.signatures["transform_features"](examples=tf.constant(examples, tf.string))
-                return {OUTPUT: np.asarray(self._keras({n: made[n] for n in self._features}, training=False))}
+                return {OUTPUT: np.asarray(self._keras({n: made[n] for n in self._features or ()}, training=False))}
             self.source = EAGER
             specs = function.structured_input_signature[1]
             asked = {name: tf.constant(values, specs[name].dtype) for name, values in tensors.items()}
