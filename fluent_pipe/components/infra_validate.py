@@ -15,7 +15,7 @@ from fluent_pipe.arrow.parquet import spread_rows
 from fluent_pipe.artifacts import Examples, Model
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input
-from fluent_pipe.components.served import Trial
+from fluent_pipe.components.infra_check import InfraCheck
 from fluent_pipe.errors import ArgumentError, InputError, ServingError
 from fluent_pipe.serving.signatures import Signature, read_signatures
 from fluent_pipe.serving.warmup import write_warmup
@@ -65,14 +65,14 @@ def _validate(step: InfraValidateStep, context: Context, model: Model, examples:
         )
     served = context.folder / "Format-Serving"
     shutil.copytree(model.serving, served)
-    trial = Trial(step, context.step, model, served, rows)
+    check = InfraCheck(step, context.step, model, served, rows)
     try:
         signatures = _asked(served)
         write_warmup(served, signatures, rows)
-        trial.run(signatures)
+        check.run(signatures)
     except (ServingError, ArgumentError) as error:
-        trial.refuse(error)
-    facts = trial.verdict()
+        check.refuse(error)
+    facts = check.verdict()
     if not facts["blessed"]:
         shutil.rmtree(served)  # nobody is to push it
     _write(context.folder, facts)

@@ -172,7 +172,7 @@ def test_endpoints_that_do_not_answer(running, tmp_path: Path, monkeypatch: pyte
     model = served_models.good(tmp_path / "model")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        monkeypatch.setattr("fluent_pipe.components.served.ENDPOINT_SECONDS", 0.5)
+        monkeypatch.setattr("fluent_pipe.components.infra_check.ENDPOINT_SECONDS", 0.5)
         url = f"http://127.0.0.1:{port}/v1/models/miles"
         for endpoint, said in (
             (url, "did not answer within 0.5 s"),

@@ -55,6 +55,14 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         server.wait()
 
 
+def test_a_process_that_dies_while_it_loads(tmp_path: Path) -> None:
+    model = served_models.good(tmp_path)
+    with ServerProcess(model.serving, "miles") as server:
+        psutil.Process(server.pid).kill()
+        with pytest.raises(ServingError, match="ended by SIGKILL while it loaded the model.* for want of memory"):
+            server.wait()
+
+
 def test_a_parent_that_is_killed_leaves_no_server(tmp_path: Path) -> None:
     model = served_models.hangs_when_loaded(tmp_path)
     command = [sys.executable, "-c", START, str(model.serving)]

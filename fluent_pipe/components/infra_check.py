@@ -1,4 +1,4 @@
-"""A model on trial: real rows through a server, its answers, its speed and its memory."""
+"""What ``infra_validate`` checks: real rows through a server, its answers, its speed and its memory."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Running:
         """Nothing to look at."""
 
 
-class Trial:
+class InfraCheck:
     """One model, served and asked.
 
     Parameters
