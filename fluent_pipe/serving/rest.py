@@ -111,6 +111,12 @@ def answer(request: PredictRequest, outputs: Arrays) -> bytes:
     return _dumped({"predictions": [dict(zip(plain, row, strict=True)) for row in rows]})
 
 
+def plain(value: Any) -> Any:
+    """An array or a scalar of NumPy's as a JSON writer takes it; bytes that are no text in base64."""
+    value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    return _texts(value, as_bytes=False) if isinstance(value, (bytes, list)) else value
+
+
 def _json(body: bytes) -> dict[str, Any]:
     try:
         asked = orjson.loads(body)
@@ -214,6 +220,8 @@ def _writable(name: str, array: np.ndarray[Any, Any]) -> Any:
 def _texts(value: Any, *, as_bytes: bool) -> Any:
     if isinstance(value, list):
         return [_texts(v, as_bytes=as_bytes) for v in value]
+    if not isinstance(value, bytes):
+        return value
     if not as_bytes:
         try:
             return value.decode()

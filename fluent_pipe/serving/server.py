@@ -81,6 +81,8 @@ def serve(
     ------
     ServingError
         If the port cannot be had, or no version loads.
+    KeyboardInterrupt
+        After SIGINT.
     """
     limits = limits or Limits()
     with _bound(host, port) as listening:
@@ -104,19 +106,25 @@ def serve(
             timeout_graceful_shutdown=int(limits.seconds) + 1,
             backlog=BACKLOG,
         )
-        _Server(config, lambda: started(told), graceful=graceful).run(sockets=[listening])
+        server = _Server(config, f"{host}:{port}", lambda: started(told), graceful=graceful)
+        server.run(sockets=[listening])
+    if signal.SIGINT in server.stopped_by:
+        raise KeyboardInterrupt
 
 
 class _Server(uvicorn.Server):
     """Tells when it listens; ends quietly on a signal, at once on a second one."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None], *, graceful: bool) -> None:
+    def __init__(self, config: uvicorn.Config, where: str, started: Callable[[], None], *, graceful: bool) -> None:
         super().__init__(config)
+        self._where = where
         self._tell = started
         self._graceful = graceful
+        self.stopped_by: list[int] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        with _port_errors(self._where):
+            await super().startup(sockets)
         self._tell()
 
     @contextmanager
@@ -130,26 +138,36 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _stop(self, number: int, frame: Any) -> None:
+        self.stopped_by.append(number)
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
 @contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that has the port, and does not listen yet."""
-    try:
+    """A socket that has the port, and does not listen yet: who connects is refused until the model answers.
+
+    Another that is as far may have the port too, and then finds out when it listens.
+    """
+    with _port_errors(f"{host}:{port}"):
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+    with bound:
+        yield bound
+
+
+@contextmanager
+def _port_errors(where: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, OverflowError) as error:
         raise ServingError(
             f"The port cannot be had: {getattr(error, 'strerror', None) or error}.",
-            where=f"{host}:{port}",
-            fix="Give another port, or 0 for a free one.",
+            where=where,
+            fix="Give another --port, or 0 for a free one.",
         ) from error
-    with bound:
-        yield bound
 
 
 @contextmanager

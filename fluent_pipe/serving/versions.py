@@ -70,6 +70,8 @@ class Versions:
         model = self.newest(found)
         if model is None:
             raise ServingError(self._failed[found[0].number][1])
+        for number, (_, why) in self._failed.items():
+            log.warning("version %d does not load: %s", number, why)
         self._swap(model)
 
     async def watch(self, seconds: float) -> None:
@@ -106,8 +108,9 @@ class Versions:
             except Exception as error:
                 why = str(error) if isinstance(error, ServingError) else reason(error)
                 self._failed[version.number] = (version, why)
-                stays = f"; version {self._now.model.version.number} stays" if self._now is not None else ""
-                log.warning("version %d does not load%s: %s", version.number, stays, why)
+                if self._now is not None:
+                    stays = self._now.model.version.number
+                    log.warning("version %d does not load; version %d stays: %s", version.number, stays, why)
             else:
                 self._failed.pop(version.number, None)
                 return model
