@@ -71,7 +71,7 @@ def predictions(client: Client, signature: str, batches: Sequence[Sequence[Any]]
         try:
             answer = client.predict(batch, signature=signature)
         except ServingError as error:
-            error.where = f"{client.url}, signature {signature!r}"
+            error.where = f"signature {signature!r}"
             raise
         if len(answer) != len(batch):
             raise ServingError(f"The server gave {len(answer)} answers to {len(batch)} rows of {signature!r}.")

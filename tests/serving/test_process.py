@@ -20,7 +20,7 @@ import sys, time
 from pathlib import Path
 from fluent_pipe.serving.process import ServerProcess
 
-with ServerProcess(Path(sys.argv[1]), "miles") as server:
+with ServerProcess(Path(sys.argv[1]), "miles", scratch=Path(sys.argv[2])) as server:
     print(server.pid, flush=True)
     time.sleep(100)
 """
@@ -59,13 +59,13 @@ def test_a_process_that_dies_while_it_loads(tmp_path: Path) -> None:
     model = served_models.good(tmp_path)
     with ServerProcess(model.serving, "miles") as server:
         psutil.Process(server.pid).kill()
-        with pytest.raises(ServingError, match="ended by SIGKILL while it loaded the model.* for want of memory"):
+        with pytest.raises(ServingError, match=r"ended by SIGKILL while it loaded the model.* for want of memory"):
             server.wait()
 
 
 def test_a_parent_that_is_killed_leaves_no_server(tmp_path: Path) -> None:
     model = served_models.hangs_when_loaded(tmp_path)
-    command = [sys.executable, "-c", START, str(model.serving)]
+    command = [sys.executable, "-c", START, str(model.serving), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
