@@ -47,6 +47,18 @@ def good(folder: Path) -> Model:
     return save(folder, Served(tf.nn.relu))
 
 
+def several_outputs(folder: Path) -> Model:
+    """Scores, a truth value and a text for each row, as classifiers have them."""
+
+    class Classifier(Served):
+        def _answer(self, miles):
+            (scores,) = super()._answer(miles).values()
+            far = scores[:, 0] > 1.0
+            return {"scores": scores, "far": far, "classes": tf.where(far, "far", "near")}
+
+    return save(folder, Classifier(tf.nn.relu))
+
+
 def answers_nan(folder: Path) -> Model:
     """A logarithm of what may be zero, less itself."""
     return save(folder, Served(lambda x: tf.math.log(x) * 0))

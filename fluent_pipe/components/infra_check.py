@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -164,10 +163,9 @@ class InfraCheck:
 
     def _time(self, server: Server, signatures: Sequence[Signature]) -> None:
         """Milliseconds of single-row requests, the signatures in turn, over connections that are kept open."""
-        bodies = [
-            encoded(instances(signature.tensors(self._rows.slice(n, 1))), signature=signature.name)
-            for n, signature in zip(range(self._rows.num_rows), itertools.cycle(signatures), strict=False)
-        ]
+        count = max(self._rows.num_rows, len(signatures))
+        asked = [(signatures[n % len(signatures)], self._rows.slice(n % self._rows.num_rows, 1)) for n in range(count)]
+        bodies = [encoded(instances(signature.tensors(row)), signature=signature.name) for signature, row in asked]
         timing = Timing(server.url, bodies, self._step.requests)
 
         def watch() -> None:
@@ -231,7 +229,7 @@ class InfraCheck:
         if expected.dtype.kind not in "fiub":
             different, largest = got != expected, None
         else:
-            difference = np.abs(got - expected)
+            difference = np.abs(got.astype(np.float64) - expected.astype(np.float64))
             different = difference > ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * np.abs(expected)
             largest = float(difference.max())
             self._found["largest_difference"] = max(self._found["largest_difference"], largest)

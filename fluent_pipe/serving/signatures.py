@@ -130,6 +130,8 @@ def _array(name: str, values: Sequence[Any]) -> np.ndarray[Any, Any]:
         array = np.array(values)
     except ValueError as error:
         raise ServingError(f"The server's answers in output {name!r} are not of one shape: {error}.") from error
+    if array.dtype.kind == "U":
+        return np.char.encode(array, "utf-8").astype(object)
     if array.dtype == object:
         try:
             return array.astype(np.float64)

@@ -110,7 +110,7 @@ def test_a_trained_model_is_served_as_it_was_trained(finished: Finished, tmp_pat
 
 
 def test_a_model_of_a_run_fn_is_compared_with_its_saved_model(tmp_path: Path) -> None:
-    facts = check(served_models.good(tmp_path / "model"), tmp_path).facts()
+    facts = check(served_models.several_outputs(tmp_path / "model"), tmp_path).facts()
     assert facts["blessed"], facts["reasons"]
     assert facts["compared_with"] == "the SavedModel in eager mode"
     assert facts["rows"] == 30
