@@ -16,7 +16,6 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-import fluent_pipe as fp
 from fluent_pipe.artifacts import Examples, InfraBlessing, Model
 from fluent_pipe.components.base import Context
 from fluent_pipe.components.infra_validate import InfraValidate
@@ -27,7 +26,7 @@ from fluent_pipe.results import InfraResult
 from fluent_pipe.serving import client, process
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.delivery import InfraValidate as InfraValidateStep
-from tests import beam_jobs, served_models, trips
+from tests import beam_jobs, served_models
 from tests.conftest import Finished
 
 
@@ -133,15 +132,6 @@ def test_a_model_that_does_not_serve_is_refused_with_its_reason(make, said, tmp_
     assert not InfraResult(blessing)
 
 
-def test_limits(tmp_path: Path) -> None:
-    model = served_models.good(tmp_path / "model")
-    facts = check(model, tmp_path, max_load_seconds=1e-6, max_latency_ms=1e-3, max_memory_mb=1).facts()
-    assert [r.rsplit("(", 1)[1].split(")")[0] for r in facts["reasons"]] == [
-        "max_load_seconds", "max_latency_ms", "max_memory_mb",
-    ]  # fmt: skip
-    assert facts["memory_mb"] > 50, "what was measured is told"
-
-
 def test_rows_that_the_model_does_not_fit(tmp_path: Path) -> None:
     rows = pa.table({"city": ["Graz", "Linz"]})
     blessing = check(served_models.good(tmp_path / "model"), tmp_path, rows=rows)
@@ -217,35 +207,6 @@ def test_ctrl_c_leaves_no_server(tmp_path: Path) -> None:
     with meanwhile(progress.request_stop), pytest.raises(Interrupted):
         check(model, tmp_path, rows=LONG_TRIP)
     progress.reset()
-
-
-@pytest.mark.slow
-def test_a_refused_model_is_not_pushed_and_is_asked_again_next_time(tmp_path: Path) -> None:
-    csv = trips.write(tmp_path / "trips.csv", trips.rows(300))
-    trained = (
-        fp.Pipeline("trips", root=tmp_path / "root")
-        .from_csv(csv)
-        .generate_statistics()
-        .infer_schema()
-        .preprocess(label="tipped")
-        .train(epochs=1)
-    )
-    serving = tmp_path / "serving"
-    refused = trained.infra_validate(max_latency_ms=1e-3, max_load_seconds=60).push_to(serving)
-    for _ in range(2):
-        run = refused.run(progress=False)
-        assert run.state == "not pushed"
-        assert run.timings.steps_run[-1] == "push_to" and "infra_validate" in run.timings.steps_run
-        assert run.pushed.reasons == run.infra.reasons
-        assert "max_latency_ms" in run.infra.reasons[0]
-    assert not serving.exists()
-
-    blessed = trained.infra_validate(max_latency_ms=5000, max_load_seconds=60).push_to(serving)
-    run = blessed.run(progress=False)
-    assert run.state == "succeeded"
-    assert run.infra.latency_ms["p95"] < 5000
-    assert (serving / "1" / "assets.extra" / "tf_serving_warmup_requests").exists()
-    assert blessed.run(progress=False).timings.steps_run == ()
 
 
 @contextmanager
