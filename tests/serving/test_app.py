@@ -17,9 +17,9 @@ PREDICT = "/v1/models/other:predict"
 
 @pytest.fixture(scope="module")
 def client(other_folder):
-    versions = Versions(other_folder)
-    versions.start()
     limits = Limits(request_bytes=2000, seconds=0.5, waiting=1, threads=1)
+    versions = Versions(other_folder, seconds=limits.seconds)
+    versions.start()
     with TestClient(Service("other", versions, limits).app()) as client:
         yield client
 
@@ -87,7 +87,7 @@ def test_a_compressed_request_is_refused(client):
 
 
 def test_a_model_that_is_too_slow_and_too_many_requests(client):
-    slow = {"instances": [4_000_000], "signature_name": "slow"}
+    slow = {"instances": [10**12], "signature_name": "slow"}
     answers = []
 
     def ask():
@@ -102,9 +102,8 @@ def test_a_model_that_is_too_slow_and_too_many_requests(client):
     assert sorted(a.status_code for a in answers) == [503, 504, 504]
     refused = next(a for a in answers if a.status_code == 503)
     assert refused.headers["retry-after"] == "1"
-    end = time.monotonic() + 60
-    while client.post(PREDICT, json={"instances": [1]}).status_code != 200:  # the slow one still runs
-        assert time.monotonic() < end
+    time.sleep(0.5)
+    assert client.post(PREDICT, json={"instances": [1]}).status_code == 200  # what nobody waits for has been broken off
 
 
 def test_what_the_model_refuses_is_the_clients_error(client):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
 from fluent_pipe.errors import ServingError
@@ -48,7 +49,7 @@ def test_a_version_that_is_in_use_is_released_later(folder, other_folder):
     with served.using() as before:
         shutil.copytree(other_folder, folder / "2")
         assert looked(served) == {"2": "AVAILABLE", "1": "UNLOADING"}
-        assert before.signatures["serving_default"].run({"x": [1.0]})["y"] == [2.5]
+        assert before.signatures["serving_default"].run({"x": np.float32([1])})["y"] == [2.5]
     assert looked(served) == {"2": "AVAILABLE"}
 
 
@@ -72,7 +73,8 @@ def test_a_version_that_is_deleted_leaves_unless_it_is_the_last(folder, other_fo
     assert looked(served) == {"1": "AVAILABLE"}
     shutil.rmtree(folder / "1")
     assert looked(served) == {"1": "AVAILABLE"}
-    shutil.copytree(other_folder, folder / "1")  # another model under the number of the first
+    shutil.copytree(other_folder, folder / "1")
+    (folder / "1" / "saved_model.pb").touch()  # another model under the number of the first
     before = served.current
     assert looked(served) == {"1": "AVAILABLE"}
     assert served.current is not before
@@ -85,7 +87,7 @@ def test_a_saved_model_itself_is_version_1(other_folder):
 
 
 def test_a_signature_that_is_asked_for_must_be_there(other_folder):
-    with pytest.raises(ServingError, match="no signature 'serving_defalt'.*Did you mean 'serving_default'"):
+    with pytest.raises(ServingError, match=r"no signature 'serving_defalt'.*Did you mean 'serving_default'"):
         Versions(other_folder, "serving_defalt").start()
 
 
@@ -114,7 +116,7 @@ def test_a_model_that_loads_in_eager_mode_alone_is_not_served(tmp_path):
 
     wrapped = Wrapped()
     tf.saved_model.save(wrapped, str(tmp_path / "wrapped"), signatures={"serving_default": wrapped.predict})
-    with pytest.raises(ServingError, match="'serving_default' cannot run in a session.*ExportArchive"):
+    with pytest.raises(ServingError, match=r"'serving_default' cannot run in a session.*ExportArchive"):
         Versions(tmp_path / "wrapped").start()
 
 
