@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from fluent_pipe.errors import FluentPipeError
+from fluent_pipe.serving.limits import Limits
 from fluent_pipe.serving.server import Started, serve
 
 NOT_LOADED = 3
@@ -35,7 +36,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 for a free one")
     parser.add_argument("--ready-file", type=Path, help="written when the model answers")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="end with this process; default: the parent")
+    parser.add_argument("--max-batch", type=int, default=Limits.batch_rows, help="most rows in a run; 1: no batching")
     asked = parser.parse_args()
+    limits = Limits(batch_rows=asked.max_batch)
     threading.Thread(target=_end_with, args=(asked.parent,), daemon=True).start()
 
     def started(told: Started) -> None:
@@ -43,7 +46,15 @@ def main() -> None:
             _write(asked.ready_file, told)
 
     try:
-        serve(asked.folder, asked.name, host=asked.host, port=asked.port, graceful=False, started=started)
+        serve(
+            asked.folder,
+            asked.name,
+            host=asked.host,
+            port=asked.port,
+            limits=limits,
+            graceful=False,
+            started=started,
+        )
     except FluentPipeError as error:
         print(" ".join(str(error).split()), file=sys.stderr, flush=True)
         os._exit(NOT_LOADED)  # before TensorFlow says more

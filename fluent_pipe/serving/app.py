@@ -116,7 +116,7 @@ class Service:
         try:
             left = self._limits.seconds - (time.perf_counter() - begun)
             outputs = await asyncio.wait_for(self._batcher.submit(asked), left)
-        except asyncio.TimeoutError:
+        except (asyncio.TimeoutError, tf.errors.DeadlineExceededError):
             raise RequestError(504, f"The model did not answer within {self._limits.seconds:g} s.") from None
         except tf.errors.InvalidArgumentError as error:
             raise RequestError(400, f"The model refuses the request: {reason(error)}") from None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import tensorflow as tf
 
 from fluent_pipe.serving.model import Arrays
 from fluent_pipe.serving.rest import PredictRequest
@@ -128,6 +129,8 @@ def answers(requests: Sequence[PredictRequest]) -> list[Answer]:
     """Outputs for each request, or its error."""
     try:
         return list(_together(requests)) if len(requests) > 1 else [requests[0].signature.run(requests[0].arrays)]
+    except tf.errors.DeadlineExceededError as error:
+        return [error] * len(requests)  # nobody waits any more
     except Exception as error:
         if len(requests) == 1:
             return [error]

@@ -18,6 +18,7 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 from fluent_pipe.errors import ServingError
 from fluent_pipe.serving.folder import Version
+from fluent_pipe.serving.limits import Limits
 from fluent_pipe.training.raw_inputs import missing_value
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -70,7 +71,9 @@ class Signature:
         Whether each row is answered by itself, as far as the shapes tell, so that requests can share a batch.
     """
 
-    def __init__(self, name: str, definition: meta_graph_pb2.SignatureDef, session: tf.compat.v1.Session) -> None:
+    def __init__(
+        self, name: str, definition: meta_graph_pb2.SignatureDef, session: tf.compat.v1.Session, seconds: float
+    ) -> None:
         self.name = name
         self.takes_columns = name == COLUMNS_SIGNATURE
         self.inputs = {n: _input(n, definition.inputs[n], self.takes_columns) for n in sorted(definition.inputs)}
@@ -80,6 +83,7 @@ class Signature:
         options = config_pb2.CallableOptions(
             feed=[definition.inputs[n].name for n in self.inputs],
             fetch=[definition.outputs[n].name for n in self.outputs],
+            run_options=config_pb2.RunOptions(timeout_in_ms=int(seconds * 1000)),
         )
         # A third less time a call than session.run() and make_callable(), which go through the feeds each time.
         self._call: Callable[..., list[Any]] = session._make_callable_from_options(options)  # noqa: SLF001
@@ -97,6 +101,8 @@ class LoadedModel:
     ----------
     version
         Which, and where it lies.
+    seconds
+        After which a run is broken off, so that nothing runs on for which nobody waits.
 
     Attributes
     ----------
@@ -111,7 +117,7 @@ class LoadedModel:
         If there is no SavedModel, or it does not load in a session.
     """
 
-    def __init__(self, version: Version) -> None:
+    def __init__(self, version: Version, *, seconds: float = Limits.seconds) -> None:
         begun = time.perf_counter()
         self.version = version
         graph = tf.Graph()
@@ -125,7 +131,7 @@ class LoadedModel:
                 if not name.startswith("__saved_model_")  # how the loader initialises it, and no one's to call
             }
             self.signatures = {
-                name: Signature(name, definition, self._session)
+                name: Signature(name, definition, self._session, seconds)
                 for name, definition in self.definitions.items()
                 if definition.outputs and all(info.WhichOneof("encoding") == "name" for info in _infos(definition))
             }

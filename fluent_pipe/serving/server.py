@@ -90,7 +90,7 @@ def serve(
         with _quiet_libraries():
             from fluent_pipe.serving.app import Service
             from fluent_pipe.serving.versions import Versions
-        versions = Versions(folder, signature)
+        versions = Versions(folder, signature, limits.seconds)
         versions.start()
         service = Service(name, versions, limits, signature=signature)
         number = listening.getsockname()[1]

@@ -82,17 +82,21 @@ def _flattened(values: Any, each: Input) -> tuple[list[Any], list[int]]:
         if each.missing is not None and len(shape) == 1:
             flat = [v if type(v) is list else [] if v is None else [v] for v in flat]
         if set(map(type, flat)) - {list}:
-            raise _refused(each, f"got {_short(next(v for v in flat if type(v) is not list))}")
+            raise _refused(each, f"got {_short(next(v for v in flat if type(v) is not list))} in place of a list")
+        if each.missing is not None and len(shape) == 1:
+            flat = _of_one_width(flat, each)
         lengths = set(map(len, flat))
         if len(lengths) > 1:
-            if each.missing is None or len(shape) != 1:
-                raise _refused(each, f"got rows of {min(lengths)} and of {max(lengths)} values")
-            width = max(lengths) if each.shape is None or each.shape[1] is None else each.shape[1]
-            flat = [v + [None] * (width - len(v)) for v in flat]
-            lengths = {max(width, *lengths)}
+            raise _refused(each, f"got rows of {min(lengths)} and of {max(lengths)} values")
         shape.append(lengths.pop() if lengths else 0)
         flat = list(chain.from_iterable(flat))
     return flat, shape
+
+
+def _of_one_width(rows: list[list[Any]], each: Input) -> list[list[Any]]:
+    fixed = each.shape[1] if each.shape is not None else None
+    width = max(map(len, rows), default=0) if fixed is None else fixed
+    return [row + [None] * (width - len(row)) for row in rows]
 
 
 def _filled(flat: list[Any], each: Input) -> list[Any]:
@@ -134,16 +138,18 @@ def _leaves(flat: list[Any], each: Input, *, rows: int) -> np.ndarray[Any, Any]:
     if kind == "O":
         return _texts(flat, each)
     try:
+        if kind == "u" and min(flat, default=0) < 0:
+            raise OverflowError
         wide = np.array(flat, {"f": np.float64, "b": np.bool_, "u": np.uint64}.get(kind, np.int64))
         with np.errstate(over="ignore"):
             array: np.ndarray[Any, Any] = wide.astype(dtype)
     except OverflowError:
-        raise _refused(each, "got a number that is too large") from None
-    # Too large for its type would be another integer, or infinity.
-    if array.dtype != wide.dtype and not np.array_equal(np.isfinite(wide), np.isfinite(array.astype(wide.dtype))):
-        raise _refused(each, f"got {wide[np.isfinite(wide) & ~np.isfinite(array.astype(wide.dtype))][0]}")
-    if kind in "iu" and array.dtype != wide.dtype and not np.array_equal(array, wide):
-        raise _refused(each, f"got {wide[array != wide][0]}")
+        raise _refused(each, "got a number that is out of its range") from None
+    if array.dtype != wide.dtype:
+        back = array.astype(wide.dtype)
+        lost = np.isfinite(wide) != np.isfinite(back) if kind == "f" else wide != back
+        if lost.any():
+            raise _refused(each, f"got {wide[lost][0]}, which is out of its range")
     return array
 
 

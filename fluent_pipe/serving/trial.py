@@ -43,6 +43,8 @@ def try_out(model: LoadedModel) -> None:
         try:
             arrays = {n: tf.make_ndarray(proto) for n, proto in request.inputs.items()}
             model.signatures[name].run(arrays)
+        except tf.errors.DeadlineExceededError:
+            continue  # the first run of a graph is a slow one, and that is what this is for
         except Exception as error:  # a broken file, or the model's own; either way it is not fit to serve
             why = f"no signature {name!r}" if name not in model.signatures else reason(error)
             raise ServingError(

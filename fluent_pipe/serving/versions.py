@@ -13,6 +13,7 @@ from typing import Any
 
 from fluent_pipe.errors import ServingError
 from fluent_pipe.serving.folder import Version, some_versions, versions
+from fluent_pipe.serving.limits import Limits
 from fluent_pipe.serving.model import LoadedModel, reason
 from fluent_pipe.serving.tensors import RequestError
 from fluent_pipe.serving.trial import try_out
@@ -38,12 +39,15 @@ class Versions:
         See :func:`fluent_pipe.serving.folder.versions`.
     signature
         One that a version must have; None for any.
+    seconds
+        After which a run is broken off.
     changed
         Told of each version that now answers.
     """
 
     folder: Path
     signature: str | None = None
+    seconds: float = Limits.seconds
     changed: Callable[[LoadedModel], None] | None = None
     _now: _Served | None = None
     _leaving: list[_Served] = field(default_factory=list)
@@ -166,7 +170,7 @@ class Versions:
         return bool(found) and (self._now is None or found[0] != self._now.model.version)
 
     def _loaded(self, version: Version) -> LoadedModel:
-        model = LoadedModel(version)
+        model = LoadedModel(version, seconds=self.seconds)
         try:
             if self.signature is not None and self.signature not in model.signatures:
                 raise ServingError(
