@@ -230,8 +230,9 @@ class InfraCheck:
             different, largest = got != expected, None
         else:
             difference = np.abs(got.astype(np.float64) - expected.astype(np.float64))
-            different = difference > ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * np.abs(expected)
-            largest = float(difference.max())
+            # Said so, and not by ">", for the trained model may answer NaN where the server does not.
+            different = ~(difference <= ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * np.abs(expected))
+            largest = float(np.nan_to_num(difference).max())
             self._found["largest_difference"] = max(self._found["largest_difference"], largest)
         rows = int(different.reshape(len(different), -1).any(axis=1).sum())
         if rows:
