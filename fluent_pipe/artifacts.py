@@ -238,8 +238,8 @@ class InfraBlessing(Artifact):
 
     ``infra.json`` holds ``{"blessed": bool, "reasons": [str], "endpoint": url | null, "load_seconds": float | null,
     "latency_ms": {"p50", "p95", "p99"} | null, "memory_mb": float | null, "requests": int, "concurrency": int,
-    "rows": int, "largest_difference": float | null}``. ``Format-Serving/`` is the model that was served, with
-    ``assets.extra/tf_serving_warmup_requests``.
+    "rows": int, "largest_difference": float | null, "compared_with": str | null}``. ``Format-Serving/`` is the model
+    that was served, with ``assets.extra/tf_serving_warmup_requests``; it is there where the model is blessed.
     """
 
     facts_file = "infra.json"

@@ -10,7 +10,7 @@ from fluent_pipe.artifacts import Artifact, Examples
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.delivery import Approve, BulkInfer, PushTo
+from fluent_pipe.steps.delivery import Approve, BulkInfer, InfraValidate, PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train, WithBaseModel
 from fluent_pipe.steps.own import Apply, Filter, Map
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
@@ -129,11 +129,16 @@ def lower(  # noqa: C901 - one flat match
 
             verdicts = [given(inputs.Input, f) if getattr(step, f) else None for f in ("blessing", "infra")]
             return approve.Approve(step, context, given(inputs.Input, "model"), *verdicts)
+        case InfraValidate():
+            from fluent_pipe.components import infra_validate, inputs
+
+            examples = given(inputs.ExamplesInput, "examples")
+            return infra_validate.InfraValidate(step, context, given(inputs.Input, "model"), examples)
         case PushTo():
             from fluent_pipe.components import inputs, push
 
-            blessing = given(inputs.Input, "blessing") if step.blessing else None
-            return push.PushTo(step, context, given(inputs.Input, "model"), blessing)
+            judged = {f: given(inputs.Input, f) for f in ("blessing", "infra", "approval") if getattr(step, f)}
+            return push.PushTo(step, context, given(inputs.Input, "model"), **judged)
         case BulkInfer():
             from fluent_pipe.components import bulk_infer, inputs
 

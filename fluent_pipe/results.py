@@ -14,6 +14,7 @@ from fluent_pipe.artifacts import (
     Evaluation,
     Examples,
     HyperParameters,
+    InfraBlessing,
     Model,
     ModelBlessing,
     Predictions,
@@ -476,6 +477,60 @@ class ApprovalResult(Result[Approval]):
             return f"not approved: {self.note}"
         head = f"{'approved' if self else 'rejected'} by {self.by} at {facts['at']}"
         return f"{head}: {self.note}" if self.note else head
+
+
+class InfraResult(Tabular[InfraBlessing]):
+    """What a prediction server made of the model; one row a figure."""
+
+    @property
+    def blessed(self) -> bool:
+        """Whether the model serves, within all limits."""
+        return bool(self.artifact.facts()["blessed"])
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the model was refused; empty if it was not."""
+        return list(self.artifact.facts()["reasons"])
+
+    @property
+    def latency_ms(self) -> dict[str, float] | None:
+        """Milliseconds of the 50th, 95th and 99th percentile; None where no request was timed."""
+        found: dict[str, float] | None = self.artifact.facts()["latency_ms"]
+        return found
+
+    @property
+    def load_seconds(self) -> float | None:
+        """Seconds until the model was loaded; None for a server that ran before."""
+        seconds: float | None = self.artifact.facts()["load_seconds"]
+        return seconds
+
+    @property
+    def memory_mb(self) -> float | None:
+        """Largest resident memory of the server in MB; None for a server that ran before."""
+        memory: float | None = self.artifact.facts()["memory_mb"]
+        return memory
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Figure and value, of those that were measured."""
+        facts = self.artifact.facts()
+        latency = facts["latency_ms"] or {}
+        measured = {
+            "seconds to load": facts["load_seconds"],
+            **{f"latency {percentile}, ms": value for percentile, value in latency.items()},
+            "memory, MB": facts["memory_mb"],
+            "requests": facts["requests"],
+            "concurrency": facts["concurrency"],
+            "rows compared": facts["rows"],
+            "largest difference": facts["largest_difference"],
+        }
+        return [{"figure": name, "value": value} for name, value in measured.items() if value is not None]
+
+    def __bool__(self) -> bool:
+        return self.blessed
+
+    def __repr__(self) -> str:
+        head = "infra-blessed" if self.blessed else "not infra-blessed:"
+        return "\n".join([head, *(f"  {r}" for r in self.reasons), super().__repr__()])
 
 
 class PushedResult(Result[PushedModel]):

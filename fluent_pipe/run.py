@@ -19,6 +19,7 @@ from fluent_pipe.artifacts import (
     Evaluation,
     Examples,
     HyperParameters,
+    InfraBlessing,
     Model,
     ModelBlessing,
     Predictions,
@@ -132,6 +133,11 @@ class Run:
     def approval(self) -> results.ApprovalResult:
         """What a person decided."""
         return results.ApprovalResult(self._get(Approval))
+
+    @property
+    def infra(self) -> results.InfraResult:
+        """What a prediction server made of the model: the verdict, latency, memory."""
+        return results.InfraResult(self._get(InfraBlessing))
 
     @property
     def pushed(self) -> results.PushedResult:
