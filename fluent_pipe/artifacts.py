@@ -64,11 +64,24 @@ class _Split(Artifact):
 class Examples(_Split):
     """Typed rows: ``Split-<name>/*.parquet``, ``rejected/*.jsonl`` and ``examples.json``.
 
+    With ``examples_format="tfrecord"``, ``Split-<name>/data_tfrecord-*.gz`` hold the rows as ``tf.Example``, laid out
+    and named as TFX does, and the Parquet files lie in ``parquet/Split-<name>/``, since TFX reads all that is in a
+    split's folder.
+
     ``examples.json`` holds ``{"splits": {name: {"rows": int}}, "columns": {name: arrow type}, "rejected": int}``.
     Columns are flat (or lists, for multi-valued features); null is missing.
     """
 
     facts_file = "examples.json"
+    beside: ClassVar[str] = "parquet"
+
+    def files(self, split: str) -> list[Path]:
+        beside = self.path / self.beside / f"Split-{split}"
+        return sorted(beside.glob("*.parquet")) if beside.is_dir() else super().files(split)
+
+    def tfrecords(self, split: str) -> list[Path]:
+        """The gzipped TFRecord files of one split, in order; none where they were not asked for."""
+        return sorted(self.split(split).glob("data_tfrecord-*.gz"))
 
     def summary(self) -> str:
         facts = self.facts()

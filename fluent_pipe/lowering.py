@@ -12,7 +12,7 @@ from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
 from fluent_pipe.steps.delivery import PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train
-from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
+from fluent_pipe.steps.sources import FromBeam, FromCsv, FromMemory, FromParquet, FromTfRecord
 
 if TYPE_CHECKING:
     from fluent_pipe.components.base import Component, Context
@@ -45,10 +45,14 @@ def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, 
         return kind(field, artifact=artifact, live=live)
 
     match step:
-        case FromCsv() | FromParquet() | FromMemory():
+        case FromCsv() | FromParquet() | FromTfRecord() | FromMemory():
             from fluent_pipe.components.read_examples import ReadExamples
 
             return ReadExamples(step, context)
+        case FromBeam():
+            from fluent_pipe.components.read_beam import ReadBeam
+
+            return ReadBeam(step, context)
         case GenerateStatistics():
             from fluent_pipe.components import generate_statistics, inputs
 

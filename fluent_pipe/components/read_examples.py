@@ -9,7 +9,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from fluent_pipe import progress
-from fluent_pipe.arrow import csv_survey, parquet_source
+from fluent_pipe.arrow import csv_survey, parquet_source, tfrecord
 from fluent_pipe.arrow.csv import CsvFormat, CsvReader, TypesTooNarrow
 from fluent_pipe.arrow.csv_blocks import Dialect
 from fluent_pipe.arrow.files import Piece, Rejected, list_pieces, text_bytes
@@ -17,15 +17,20 @@ from fluent_pipe.arrow.memory import to_table
 from fluent_pipe.arrow.parquet import BatchWriter
 from fluent_pipe.arrow.parquet_source import ParquetReader
 from fluent_pipe.arrow.splits import Splitter
+from fluent_pipe.arrow.tfrecord import TfRecordReader
 from fluent_pipe.components.base import Component, Context, once
 from fluent_pipe.components.write_examples import Finish, RejectedWriter, WriteSplit, check_rejected
 from fluent_pipe.errors import InputError
-from fluent_pipe.steps.sources import FileSource, FromCsv, FromMemory, FromParquet
+from fluent_pipe.steps.sources import FileSource, FromCsv, FromMemory, FromParquet, FromTfRecord, Source
 
 RANGE_BYTES = 64 << 20
 """A plain file larger than this is read by several workers."""
 
-_SPOOL = ".memory"
+Reader = CsvReader | ParquetReader | TfRecordReader
+
+SPOOL = ".memory"
+"""Folder in staging of rows that no file holds, as Parquet files that workers read."""
+
 _MANY = 1000
 
 
@@ -43,12 +48,16 @@ class ReadExamples(Component):
     """
 
     def __init__(
-        self, step: FromCsv | FromParquet | FromMemory, context: Context, *, range_bytes: int = RANGE_BYTES
+        self,
+        step: FromCsv | FromParquet | FromTfRecord | FromMemory,
+        context: Context,
+        *,
+        range_bytes: int = RANGE_BYTES,
     ) -> None:
         super().__init__(context)
         self._step = step
         self._range_bytes = range_bytes
-        self._reader: CsvReader | ParquetReader | None = None
+        self._reader: Reader | None = None
         self._pieces: list[Piece] = []
         self._exact = False
         self._bytes = 0
@@ -59,8 +68,8 @@ class ReadExamples(Component):
         Raises
         ------
         InputError
-            If the input cannot be used: see :mod:`fluent_pipe.arrow.csv_survey` and
-            :mod:`fluent_pipe.arrow.parquet_source`.
+            If the input cannot be used: see :mod:`fluent_pipe.arrow.csv_survey`,
+            :mod:`fluent_pipe.arrow.parquet_source` and :mod:`fluent_pipe.arrow.tfrecord`.
         """
         step = self._step
         if isinstance(step, FromMemory):
@@ -72,61 +81,99 @@ class ReadExamples(Component):
                 form = _format(step)
                 self._reader = csv_survey.guess(form, files, dict(step.types))
                 self._pieces = csv_survey.share(form, files, self._range_bytes)
+            elif isinstance(step, FromTfRecord):
+                self._reader, self._pieces = tfrecord.survey(files, step.columns)
             else:
                 self._reader, self._pieces = parquet_source.survey(files, step.columns, range_bytes=self._range_bytes)
-        self._check_partition()
+        check_partition(step, self._reader)
 
     def try_again(self) -> bool:
         """Look at all data for its exact types, where the first guess was too narrow."""
-        if self._exact or not isinstance(self._reader, CsvReader):
+        if self._exact or not isinstance(self.context.kept_failure(), TypesTooNarrow):
             return False
-        if not isinstance(self.context.kept_failure(), TypesTooNarrow):
-            return False
-        self._reader, self._exact = csv_survey.scan(self._reader, self._pieces), True
+        if isinstance(self._reader, CsvReader):
+            self._reader = csv_survey.scan(self._reader, self._pieces)
+        elif isinstance(self._reader, TfRecordReader):
+            self._reader = tfrecord.scan(self._reader, self._pieces)
+        self._exact = True
         return True
 
     def build(self, pipeline: beam.Pipeline) -> Mapping[str, beam.PCollection]:
         """Batches by split, flat columns, all of one schema."""
         assert self._reader is not None, "prepare() comes first"
-        step, context = self._step, self.context
-        names = step.split_names
-        by_pattern = isinstance(step, FileSource) and any(split for split, _ in step.patterns)
-        splitter = None if by_pattern else Splitter(step.splits, step.partition_by)
-        # A good row takes a byte a column at least: its delimiters and its line end.
-        most_good = self._bytes // len(self._reader.schema) if isinstance(self._reader, CsvReader) else None
-        read = _Read(context, self._reader, splitter, step.max_rejected, most_good)
-        outputs = (
-            pipeline
-            | "Pieces" >> beam.Create([tuple(piece) for piece in self._pieces], reshuffle=True)
-            | "Read and split" >> beam.ParDo(read).with_outputs(*map(_tag, names), main="seen")
-        )
-        live = {name: outputs[_tag(name)] for name in names}
-        written = [live[name] | f"Write[{name}]" >> beam.ParDo(WriteSplit(context, name)) for name in names]
-        files = tuple(written) | "Files" >> beam.Flatten()
-        shares = tuple((name, None) for name in names) if by_pattern else step.splits
-        spooled = str(context.folder / _SPOOL) if isinstance(step, FromMemory) else None
-        finish = Finish(context, shares, self._reader.schema, step.max_rejected, spooled)
-        once(pipeline, "Finish", context, finish, beam.pvalue.AsList(files), beam.pvalue.AsList(outputs["seen"]))
-        return live
+        pieces = pipeline | "Pieces" >> beam.Create([tuple(piece) for piece in self._pieces], reshuffle=True)
+        spooled = str(self.context.folder / SPOOL) if isinstance(self._step, FromMemory) else None
+        return split_and_write(self._step, self.context, pieces, self._reader, self._most_good(), spooled)
 
-    def _check_partition(self) -> None:
-        name = self._step.partition_by
-        names = self._reader.schema.names if self._reader is not None else []
-        if name is not None and name not in names:
-            raise InputError(
-                f"partition_by names column {name!r}, which the rows do not have.", got=name, valid=names
-            )
+    def _most_good(self) -> int | None:
+        """An upper bound of the good rows, where rows may be rejected."""
+        if isinstance(self._reader, CsvReader):
+            # A good row takes a byte a column at least: its delimiters and its line end.
+            return self._bytes // len(self._reader.schema)
+        return self._bytes // tfrecord.LEAST_BYTES if isinstance(self._reader, TfRecordReader) else None
 
     def _spool(self, table: pa.Table) -> None:
         if table.num_rows == 0:
             raise InputError("There are columns and no row.", where=repr(self._step.id))
         schema = parquet_source.flat_schema(table.schema, None, "the rows in memory")
-        path = self.context.folder / _SPOOL / "rows.parquet"
+        path = self.context.folder / SPOOL / "rows.parquet"
         writer = BatchWriter(path)
         for batch in table.to_batches(max_chunksize=1 << 16):
             writer.write(parquet_source.conform(batch, schema))
         writer.close()
         self._reader, self._pieces = parquet_source.survey([Piece(str(path))], range_bytes=self._range_bytes)
+
+
+def split_and_write(
+    step: Source,
+    context: Context,
+    pieces: beam.PCollection,
+    reader: Reader | beam.pvalue.AsSingleton,
+    most_good: int | None = None,
+    spooled: str | None = None,
+) -> Mapping[str, beam.PCollection]:
+    """Read ``pieces``, split their rows, write each split and finish the folder.
+
+    Parameters
+    ----------
+    pieces
+        Tuples of :class:`~fluent_pipe.arrow.files.Piece`.
+    reader
+        Reads them; a side input where it is known only when the job runs.
+    most_good
+        An upper bound of the rows that are not rejected.
+    spooled
+        A folder in staging that is not needed afterwards.
+
+    Returns
+    -------
+    Mapping of str to PCollection
+        Batches by split.
+    """
+    names, pipeline = step.split_names, pieces.pipeline
+    by_pattern = isinstance(step, FileSource) and any(split for split, _ in step.patterns)
+    splitter = None if by_pattern else Splitter(step.splits, step.partition_by)
+    read = _Read(context, splitter, step.max_rejected, most_good)
+    outputs = pieces | "Read and split" >> beam.ParDo(read, reader).with_outputs(*map(_tag, names), main="seen")
+    live = {name: outputs[_tag(name)] for name in names}
+    as_records = step.examples_format == "tfrecord"
+    written = [
+        live[name] | f"Write[{name}]" >> beam.ParDo(WriteSplit(context, name, as_records=as_records)) for name in names
+    ]
+    files = tuple(written) | "Files" >> beam.Flatten()
+    shares = tuple((name, None) for name in names) if by_pattern else step.splits
+    finish = Finish(context, shares, step.max_rejected, spooled, as_records)
+    sides = (beam.pvalue.AsList(files), beam.pvalue.AsList(outputs["seen"]), reader)
+    once(pipeline, "Finish", context, finish, *sides)
+    return live
+
+
+def check_partition(step: Source, reader: Reader | None) -> None:
+    """Raise ``InputError`` where the rows lack the column that decides the split."""
+    name = step.partition_by
+    names = reader.schema.names if reader is not None else []
+    if name is not None and name not in names:
+        raise InputError(f"partition_by names column {name!r}, which the rows do not have.", got=name, valid=names)
 
 
 class _Read(beam.DoFn):  # type: ignore[misc]
@@ -135,24 +182,22 @@ class _Read(beam.DoFn):  # type: ignore[misc]
     def __init__(
         self,
         context: Context,
-        reader: CsvReader | ParquetReader,
         splitter: Splitter | None,
         max_rejected: float,
         most_good: int | None,
     ) -> None:
         super().__init__()
         self._context = context
-        self._reader = reader
         self._splitter = splitter
         self._max_rejected = max_rejected
         self._most_good = most_good
 
-    def process(self, element: tuple[Any, ...]) -> Iterator[Any]:
+    def process(self, element: tuple[Any, ...], reader: Reader) -> Iterator[Any]:
         """Read one piece."""
         with self._context.explained():
             piece, rows = Piece(*element), 0
             rejected = RejectedWriter(self._context.folder)
-            for batch, bad in _gather(self._reader.read(piece)):
+            for batch, bad in _gather(reader.read(piece)):
                 rejected.write(bad)
                 self._give_up_early(rejected)
                 if batch is None:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -19,6 +19,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from fluent_pipe.arrow.files import Rejected
 from fluent_pipe.arrow.parquet import BatchWriter
+from fluent_pipe.arrow.tf_example import serialized
+from fluent_pipe.arrow.tfrecord_file import RecordFile
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.components.base import Context
 from fluent_pipe.errors import InputError
@@ -27,7 +29,18 @@ ROWS_PER_FILE = 1 << 20
 REJECTED = "rejected"
 
 Written = tuple[str, str, int]
-"""Split, name of the file in the split's folder, rows."""
+"""Split, stem of the file's name in the split's folder, rows."""
+
+_PARQUET = ".parquet"
+_RECORDS = ".gz"  # as TFX names TFRecord files, which are gzipped
+
+
+class HasSchema(Protocol):
+    """What says of which schema all batches are."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema."""
 
 
 class Seen(NamedTuple):
@@ -42,15 +55,19 @@ class Seen(NamedTuple):
 class WriteSplit(beam.DoFn):  # type: ignore[misc]
     """Writes the batches of one split; emits :data:`Written` for each file.
 
-    Files have names of their own, so that a bundle that is tried twice leaves a file that nobody names.
+    Files have names of their own, so that a bundle that is tried twice leaves a file that nobody names. With
+    ``as_records``, each Parquet file has a TFRecord file of the same rows.
     """
 
-    def __init__(self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE) -> None:
+    def __init__(
+        self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE, as_records: bool = False
+    ) -> None:
         super().__init__()
         self._context = context
         self._split = split
         self._rows_per_file = rows_per_file
-        self._writers: list[BatchWriter] = []
+        self._as_records = as_records
+        self._writers: list[_PartWriter] = []
 
     def start_bundle(self) -> None:
         self._writers = []
@@ -61,8 +78,7 @@ class WriteSplit(beam.DoFn):  # type: ignore[misc]
             if not self._writers or self._writers[-1].rows >= self._rows_per_file:
                 if self._writers:
                     self._writers[-1].close()
-                folder = self._context.folder / f"Split-{self._split}"
-                self._writers.append(BatchWriter(folder / f"part-{uuid.uuid4().hex}.parquet"))
+                self._writers.append(_PartWriter(self._context.folder, self._split, self._as_records))
             self._writers[-1].write(batch)
         return ()
 
@@ -71,8 +87,32 @@ class WriteSplit(beam.DoFn):  # type: ignore[misc]
             if self._writers:
                 self._writers[-1].close()
         for writer in self._writers:
-            written: Written = (self._split, writer.path.name, writer.rows)
+            written: Written = (self._split, writer.stem, writer.rows)
             yield WindowedValue(written, MIN_TIMESTAMP, [GlobalWindow()])
+
+
+class _PartWriter:
+    """One Parquet file, and beside it, where asked, the same rows as ``tf.Example``."""
+
+    def __init__(self, folder: Path, split: str, as_records: bool) -> None:
+        self.stem = f"part-{uuid.uuid4().hex}"
+        rows, records = rows_folder(folder, split, as_records), folder / f"Split-{split}"
+        self._batches = BatchWriter(rows / f"{self.stem}{_PARQUET}")
+        self._records = RecordFile(records / f"{self.stem}{_RECORDS}") if as_records else None
+
+    @property
+    def rows(self) -> int:
+        return self._batches.rows
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._batches.write(batch)
+        if self._records is not None:
+            self._records.write(serialized(batch))
+
+    def close(self) -> None:
+        self._batches.close()
+        if self._records is not None:
+            self._records.close()
 
 
 class RejectedWriter:
@@ -108,37 +148,41 @@ class Finish:
         Where the files are.
     splits
         Names and shares; a share of None where rows go where their file says.
-    schema
-        Of all batches.
     max_rejected
         Share of rows that may be rejected.
     spooled
         A folder in staging that is no longer needed, or None.
+    as_records
+        Whether there are TFRecord files too.
     """
 
     context: Context
     splits: tuple[tuple[str, float | None], ...]
-    schema: pa.Schema
     max_rejected: float
     spooled: str | None = None
+    as_records: bool = False
 
-    def __call__(self, written: Iterable[Written], seen: Iterable[Seen]) -> Mapping[str, int]:
-        """Finish the folder; rows by split."""
+    def __call__(self, written: Iterable[Written], seen: Iterable[Seen], reader: HasSchema) -> Mapping[str, int]:
+        """Finish the folder of batches that ``reader`` read; rows by split."""
         parts, pieces = list(written), [Seen(*piece) for piece in seen]
         rows, rejected = sum(piece.rows for piece in pieces), sum(piece.rejected for piece in pieces)
         check_rejected(pieces, rows + rejected, self.max_rejected)
         by_split = {name: sum(n for split, _, n in parts if split == name) for name, _ in self.splits}
         self._check_splits(by_split)
         for split, _ in self.splits:
-            names = [name for owner, name, _ in parts if owner == split]
-            _rename(self.context.folder / f"Split-{split}", names, "data", ".parquet")
+            stems = [stem for owner, stem, _ in parts if owner == split]
+            rows_in = rows_folder(self.context.folder, split, self.as_records)
+            _rename(rows_in, [f"{stem}{_PARQUET}" for stem in stems], "data", _PARQUET)
+            if self.as_records:
+                records_in = self.context.folder / f"Split-{split}"
+                _rename(records_in, [f"{stem}{_RECORDS}" for stem in stems], "data_tfrecord", _RECORDS)
         if (self.context.folder / REJECTED).exists():
             _rename(self.context.folder / REJECTED, [p.file for p in pieces if p.file], "rows", ".jsonl")
         if self.spooled is not None:
             shutil.rmtree(self.spooled, ignore_errors=True)
         facts = {
             "splits": {name: {"rows": count} for name, count in by_split.items()},
-            "columns": {field.name: str(field.type) for field in self.schema},
+            "columns": {field.name: str(field.type) for field in reader.schema},
             "rejected": rejected,
         }
         text = json.dumps(facts, indent=1, ensure_ascii=False)
@@ -156,6 +200,11 @@ class Finish:
                     f"Split {name!r} has no rows: its share is {share:g} of {whole:g}, of {total:,} rows in all.",
                     fix="Give it a larger share, more rows, or a partition_by column with more values. Equal rows are in one split.",
                 )
+
+
+def rows_folder(folder: Path, split: str, as_records: bool) -> Path:  # noqa: FBT001 - of a step's examples_format
+    """Where the Parquet files of a split lie: apart from TFRecord files, since TFX reads all that is beside those."""
+    return (folder / Examples.beside if as_records else folder) / f"Split-{split}"
 
 
 def check_rejected(pieces: Iterable[Seen], rows: int, limit: float, *, at_most: bool = False) -> None:
