@@ -22,7 +22,7 @@ Resolve = Callable[[str, Ref[Any]], tuple[Artifact | None, Mapping[str, Any] | N
 """Field name and reference to the stored artifact, or to the live PCollections of the same job."""
 
 
-def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]) -> Component:
+def lower(step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]) -> Component:  # noqa: C901
     """The component that does ``step``.
 
     Parameters

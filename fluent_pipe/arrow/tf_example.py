@@ -58,8 +58,10 @@ def decode(records: list[bytes]) -> Decoded:
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
     decoder = ExamplesToRecordBatchDecoder()
+    places: list[int] | None = None
+    bad: list[tuple[int, str]] = []
     try:
-        batch, places, bad = decoder.DecodeBatch(records), None, []
+        batch = decoder.DecodeBatch(records)
     except RuntimeError:
         places, bad = _one_by_one(decoder.DecodeBatch, records)
         batch = decoder.DecodeBatch([records[place] for place in places])

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from google_crc32c import value as crc32c
 
@@ -92,7 +92,7 @@ class RecordFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: IO[bytes] | None = None
+        self._file: gzip.GzipFile | None = None
         self._stack = ExitStack()
 
     def write(self, records: Sequence[bytes]) -> None:
@@ -121,25 +121,23 @@ class _Damaged(Exception):
 
 def _open(path: str, stack: ExitStack) -> tuple[IO[bytes], str]:
     """The file's uncompressed bytes, and what a message adds to a place in them."""
-    raw = stack.enter_context(open(path, "rb"))
+    raw = stack.enter_context(Path(path).open("rb"))  # noqa: SIM115 - the stack closes it
     head = raw.read(_HEADER.size)
     raw.seek(0)
     if len(head) == _HEADER.size and _is_header(head, 0):
         return raw, ""
     if head.startswith(_GZIP):
-        stream = stack.enter_context(gzip.GzipFile(fileobj=raw))
-        first, broken = _fill(stream, _HEADER.size)
+        first, broken = _fill(_unzipped(raw, stack), _HEADER.size)
         if broken is not None or not first or (len(first) == _HEADER.size and _is_header(first, 0)):
-            stream = stack.enter_context(gzip.GzipFile(fileobj=_rewound(raw)))
-            return stream, " of the uncompressed data"
+            raw.seek(0)
+            return _unzipped(raw, stack), " of the uncompressed data"
     raise InputError(
         "This is not a TFRecord file.", where=path, fix="from_csv() reads CSV, from_parquet() reads Parquet."
     )
 
 
-def _rewound(raw: IO[bytes]) -> IO[bytes]:
-    raw.seek(0)
-    return raw
+def _unzipped(raw: IO[bytes], stack: ExitStack) -> IO[bytes]:
+    return cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=raw)))
 
 
 def _fill(stream: IO[bytes], size: int) -> tuple[bytes, Exception | None]:
