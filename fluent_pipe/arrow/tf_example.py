@@ -183,7 +183,7 @@ def to_column(column: pa.Array, kind: pa.DataType) -> pa.Array | None:
 
 
 def serialized(batch: pa.RecordBatch) -> list[bytes]:
-    """Rows of flat columns as serialized ``tf.Example``; what is missing is left out.
+    """Rows of flat columns as serialized ``tf.Example``; what is missing is a feature without a value.
 
     Integers and truth values become int64, floats 32 bits wide, text bytes, dates and times ISO text.
 

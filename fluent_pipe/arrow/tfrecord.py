@@ -127,15 +127,15 @@ def survey(files: Sequence[Piece], columns: Sequence[str] | None = None) -> tupl
         decoded = _decode(piece, records, 1)
         if not decoded.batch.num_rows or tf_example.are_sequences(records[:100]):
             raise InputError(
-                f"The first {len(records):,} records are not tf.Example"
+                f"The first {len(records):,} records are not tf.Example."
                 if len(records) > 1
-                else "The record is not a tf.Example",
+                else "The record is not a tf.Example.",
                 where=piece.file,
                 fix="Write them as tf.train.Example; SequenceExample and other messages are not read.",
             )
         _widen(types, piece, 1, decoded)
     reader = _reader(types, None if columns is None else tuple(columns))
-    absent = any(name not in types for name in reader.columns or ())
+    absent = not types or any(name not in types for name in reader.columns or ())
     return scan(reader, files) if absent else reader, list(files)
 
 
@@ -148,10 +148,13 @@ def scan(reader: TfRecordReader, pieces: Iterable[Piece]) -> TfRecordReader:
         If a feature has values of two types, or no record has a feature that was asked for.
     """
     types: Types = {}
+    pieces = list(pieces)
     for piece in pieces:
         for _, first, decoded in _decoded(piece):
             progress.check()
             _widen(types, piece, first, decoded)
+    if not types:
+        raise InputError("The records hold no feature.", where=", ".join(piece.name for piece in pieces[:3]))
     for name in reader.columns or ():
         if name not in types:
             raise InputError(f"columns= names {name!r}, which no record has.", got=name, valid=sorted(types))

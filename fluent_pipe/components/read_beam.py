@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sysconfig
+import traceback
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -70,10 +72,11 @@ class ReadBeam(Component):
         if running is None:
             return None
         lines = [line.strip() for line in text.partition("[while running")[0].strip().splitlines() if line.strip()]
-        own = [f for f in re.findall(r'File "([^"]+)", line (\d+)', text) if not _is_installed(f[0])]
+        said = lines[-1] if lines else "no reason was given"
+        kind = type(error).__name__
         return UserCodeError(
-            f"The transform failed: {lines[-1] if lines else type(error).__name__}",
-            where=f"{own[-1][0]}:{own[-1][1]}" if own else running[1].partition("-ptransform-")[0] or None,
+            f"The transform failed: {said if 'Traceback' in text else f'{kind}: {said}'}",
+            where=_user_line(error) or running[1].partition("-ptransform-")[0] or None,
             step=self.context.step,
         )
 
@@ -82,10 +85,11 @@ class ReadBeam(Component):
         name = type(transform).__name__
         try:
             rows = pipeline | ROWS >> transform
+            _ = getattr(rows, "windowing", None)  # what takes rows, not the pipeline, is found out only here
         except Exception as error:  # the user's expand(), or pickling what it holds
             raise UserCodeError(
                 f"{name} cannot be applied: {type(error).__name__}: {error}",
-                fix="It must take a pipeline, and all that it holds must pickle.",
+                fix="Its first part must read, as beam.Create() does, and all that it holds must pickle.",
             ) from error
         if not isinstance(rows, beam.PCollection):
             raise UserCodeError(f"{name} gives {_a(rows)}, not one PCollection.", fix="Choose one of its outputs.")
@@ -172,8 +176,17 @@ def _piece(part: Part) -> tuple[Any, ...]:
     return tuple(Piece(part[0]))
 
 
+def _user_line(error: Exception) -> str | None:
+    """The last line outside of installed packages: of the traceback, or of the text of one from a remote worker."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    frames += re.findall(r'File "([^"]+)", line (\d+)', str(error))
+    own = [f"{file}:{line}" for file, line in frames if not _is_installed(file)]
+    return own[-1] if own else None
+
+
 def _is_installed(file: str) -> bool:
-    return file.startswith(("<", *(sysconfig.get_paths()[k] for k in ("purelib", "platlib", "stdlib"))))
+    own_package = str(Path(__file__).parents[1])
+    return file.startswith(("<", own_package, *(sysconfig.get_paths()[k] for k in ("purelib", "platlib", "stdlib"))))
 
 
 def _a(value: Any) -> str:
