@@ -35,6 +35,8 @@ class Artifact:
     execution: str = field(default="")
 
     facts_file: ClassVar[str] = ""
+    copies: ClassVar[str] = ""
+    """Files that say again what others say, as a glob; they do not count in the fingerprint."""
 
     def facts(self) -> Mapping[str, Any]:
         """The JSON facts of this artifact; empty for a type that has none."""
@@ -74,6 +76,7 @@ class Examples(_Split):
 
     facts_file = "examples.json"
     beside: ClassVar[str] = "parquet"
+    copies: ClassVar[str] = "Split-*/data_tfrecord-*.gz"  # tfx-bsl writes features in any order
 
     def files(self, split: str) -> list[Path]:
         beside = self.path / self.beside / f"Split-{split}"

@@ -84,8 +84,9 @@ class ReadBeam(Component):
         transform = self._step.rows.transform
         name = type(transform).__name__
         try:
-            rows = pipeline | ROWS >> transform
-            _ = getattr(rows, "windowing", None)  # what takes rows, not the pipeline, is found out only here
+            rows = beam.pvalue.PBegin(pipeline) | ROWS >> transform  # which may have been in a job before
+            if isinstance(rows, beam.PCollection):
+                _ = rows.windowing  # what takes rows, not the pipeline, is found out only here
         except Exception as error:  # the user's expand(), or pickling what it holds
             raise UserCodeError(
                 f"{name} cannot be applied: {type(error).__name__}: {error}",

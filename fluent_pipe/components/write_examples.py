@@ -170,14 +170,15 @@ class Finish:
         by_split = {name: sum(n for split, _, n in parts if split == name) for name, _ in self.splits}
         self._check_splits(by_split)
         for split, _ in self.splits:
-            stems = [stem for owner, stem, _ in parts if owner == split]
             rows_in = rows_folder(self.context.folder, split, self.as_records)
-            _rename(rows_in, [f"{stem}{_PARQUET}" for stem in stems], "data", _PARQUET)
+            names = _by_content(rows_in, [f"{stem}{_PARQUET}" for owner, stem, _ in parts if owner == split])
+            _rename(rows_in, names, "data", _PARQUET)
             if self.as_records:
-                records_in = self.context.folder / f"Split-{split}"
-                _rename(records_in, [f"{stem}{_RECORDS}" for stem in stems], "data_tfrecord", _RECORDS)
+                same = [f"{Path(name).stem}{_RECORDS}" for name in names]
+                _rename(self.context.folder / f"Split-{split}", same, "data_tfrecord", _RECORDS)
         if (self.context.folder / REJECTED).exists():
-            _rename(self.context.folder / REJECTED, [p.file for p in pieces if p.file], "rows", ".jsonl")
+            folder = self.context.folder / REJECTED
+            _rename(folder, _by_content(folder, [p.file for p in pieces if p.file]), "rows", ".jsonl")
         if self.spooled is not None:
             shutil.rmtree(self.spooled, ignore_errors=True)
         facts = {
@@ -228,15 +229,19 @@ def check_rejected(pieces: Iterable[Seen], rows: int, limit: float, *, at_most: 
     )
 
 
+def _by_content(folder: Path, names: Iterable[str]) -> list[str]:
+    """Sorted so that the order in which workers came does not show."""
+    return sorted(names, key=lambda name: _digest(folder / name))
+
+
 def _rename(folder: Path, names: Sequence[str], stem: str, suffix: str) -> None:
+    """Number the files in this order; others in the folder, that nobody told of, are removed."""
     named = set(names)
     for stray in folder.iterdir():
         if stray.name not in named:
             stray.unlink()
-    # By content, so that the order in which workers came does not show.
-    ordered = sorted(names, key=lambda name: _digest(folder / name))
-    for index, name in enumerate(ordered):
-        (folder / name).rename(folder / f"{stem}-{index:05d}-of-{len(ordered):05d}{suffix}")
+    for index, name in enumerate(names):
+        (folder / name).rename(folder / f"{stem}-{index:05d}-of-{len(names):05d}{suffix}")
 
 
 def _digest(path: Path) -> bytes:

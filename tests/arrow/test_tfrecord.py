@@ -149,7 +149,7 @@ def test_files_of_something_else_are_refused(tmp_path):
 
 def test_files_without_a_record(tmp_path):
     tfrecords.write(tmp_path / "a.gz", [])
-    with pytest.raises(InputError, match="a.gz: There is no record"):
+    with pytest.raises(InputError, match=r"a.gz: There is no record"):
         read(tmp_path / "a.gz")
     tfrecords.write(tmp_path / "b.gz", [{}, {}])
     with pytest.raises(InputError, match="The records hold no feature"):

@@ -95,6 +95,14 @@ def test_types_meet(read):
     ]
 
 
+def test_a_transform_can_be_run_again(tmp_path):
+    rows = beam.Create(PEOPLE[:10]) | beam.Map(lambda row: {"x": row["id"]})
+    pipeline = fp.Pipeline("p", root=tmp_path).from_beam(rows, splits={"all": 1}).cache(False)
+    first, second = (pipeline.run(progress=False).examples.artifact for _ in range(2))
+    assert first.path != second.path
+    assert first.fingerprint == second.fingerprint
+
+
 def test_rows_are_split_as_rows_of_a_table_are(read, tmp_path):
     live = read(beam.Create(PEOPLE))
     table = pa.Table.from_pylist(PEOPLE)
