@@ -42,7 +42,7 @@ class Piece(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A row that could not be read: 1-based physical line of its first byte, reason, and its text."""
+    """A row that could not be read: 1-based physical line of its first byte, or its record; reason; its text."""
 
     file: str
     line: int

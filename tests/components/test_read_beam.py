@@ -53,6 +53,13 @@ def test_dictionaries_are_rows(read):
     assert not list(examples.path.glob(".*"))
 
 
+def test_steps_of_the_same_job_see_the_rows(tmp_path):
+    begun = fp.Pipeline("p", root=tmp_path).from_beam(beam.Create(PEOPLE, reshuffle=False))
+    pipeline = begun.generate_statistics().infer_schema()
+    assert len(pipeline.plan().jobs) == 1
+    assert "score" in (pipeline.run(progress=False).schema.path / "schema.pbtxt").read_text()
+
+
 class Person(NamedTuple):
     """A row with names."""
 
@@ -179,6 +186,26 @@ def test_a_transform_that_cannot_be_applied(refused):
     assert "cannot pickle '_thread.lock' object" in refused(Broken(), UserCodeError)
     assert "Several gives a dict, not one PCollection" in refused(Several(), UserCodeError)
     assert "cannot be applied" in refused(beam.Map(fails), UserCodeError)
+
+
+class Connected(beam.DoFn):
+    """Leaves its connection behind when it travels."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+        self.connection = iter([table])
+
+    def __getstate__(self):
+        return {"table": self.table}
+
+    def process(self, row):
+        """Keep the row."""
+        yield row
+
+
+def test_what_is_left_behind_is_no_part_of_the_key():
+    assert of_value(Connected("trips")) == of_value(Connected("trips")) != of_value(Connected("fares"))
 
 
 def test_what_is_no_transform():
