@@ -294,7 +294,7 @@ class Execution:
         _remove_hidden(staged)
         execution = new_execution_name()
         destination = self.folder / step.id / execution
-        fingerprint = of_folder(staged)
+        fingerprint = of_folder(staged, leave_out=step.produces[0].copies)
         with writing(destination):
             publish(staged, destination)
         stored = self.store.record(

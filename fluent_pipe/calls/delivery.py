@@ -201,7 +201,11 @@ class DeliveryCalls(SourceCalls):
             begun = begun.from_pandas(rows) if kind == "DataFrame" else begun.from_arrow(rows)
         else:
             (_, paths), *_ = checks.patterns(rows, "bulk_infer")
-            begun = begun.from_parquet(rows) if paths[0].endswith((".parquet", ".pq")) else begun.from_csv(rows)
+            if paths[0].endswith((".parquet", ".pq")):
+                begun = begun.from_parquet(rows)
+            else:
+                # TFX names its files data_tfrecord-00000-of-00001.gz.
+                begun = begun.from_tfrecord(rows) if "tfrecord" in Path(paths[0]).name else begun.from_csv(rows)
         source = begun.steps[0]
         assert isinstance(source, Source)
         return source

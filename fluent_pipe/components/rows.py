@@ -185,5 +185,5 @@ class _Finish:
                 raise UserCodeError(f"{self.whose.name} {what} of split {split!r}.", where=self.whose.where, fix=fix)
         schema = pa.ipc.read_schema(pa.py_buffer((self.context.folder / SCHEMA_FILE).read_bytes()))
         more = {"filtered": {split: came[split] - rows[split] for split in self.splits}} if self.filters else {}
-        finish_splits(self.context.folder, rows, parts, schema, rejected=0, **more)
+        finish_splits(self.context.folder, rows, parts, schema, {"rejected": 0, **more})
         return rows

@@ -8,8 +8,9 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -20,15 +21,27 @@ from apache_beam.utils.windowed_value import WindowedValue
 from fluent_pipe.arrow.files import Rejected
 from fluent_pipe.arrow.parquet import BatchWriter
 from fluent_pipe.arrow.predictions import Writer
+from fluent_pipe.arrow.tf_example import serialized
+from fluent_pipe.arrow.tfrecord_file import RecordFile
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.components.base import Context
 from fluent_pipe.errors import InputError
 
 ROWS_PER_FILE = 1 << 20
 REJECTED = "rejected"
+PARQUET = ".parquet"
+RECORDS = ".gz"  # as TFX names TFRecord files, which are gzipped
 
 Written = tuple[str, str, int]
 """Split, name of the file in the split's folder, rows."""
+
+
+class HasSchema(Protocol):
+    """What says of which schema all batches are."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema."""
 
 
 class Seen(NamedTuple):
@@ -98,10 +111,52 @@ class WriteFiles(beam.DoFn):  # type: ignore[misc]
 
 
 class WriteSplit(WriteFiles):
-    """Writes the batches of one split as Parquet."""
+    """Writes the batches of one split as Parquet, and where asked as ``tf.Example`` too."""
 
-    def __init__(self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE) -> None:
-        super().__init__(context, split, f"Split-{split}", rows_per_file=rows_per_file)
+    def __init__(
+        self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE, as_records: bool = False
+    ) -> None:
+        records = context.folder / f"Split-{split}"
+        opened: Callable[[Path], Writer] = partial(RowsAndRecords, records=records) if as_records else BatchWriter
+        folder = rows_folder(context.folder, split, as_records=as_records)
+        super().__init__(context, split, str(folder.relative_to(context.folder)), (opened, PARQUET), rows_per_file=rows_per_file)
+
+
+class RowsAndRecords:
+    """A Parquet file, and the same rows as ``tf.Example`` in a TFRecord file of that stem.
+
+    Parameters
+    ----------
+    path
+        Of the Parquet file.
+    records
+        Folder of the other.
+    """
+
+    def __init__(self, path: Path, *, records: Path) -> None:
+        self.path = path
+        self._rows = BatchWriter(path)
+        self._records = RecordFile(records / f"{path.stem}{RECORDS}")
+
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
+        return self._rows.rows
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        self._rows.write(batch)
+        self._records.write(serialized(batch))
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._rows.close()
+        self._records.close()
+
+
+def rows_folder(folder: Path, split: str, *, as_records: bool) -> Path:
+    """Where the Parquet files of a split lie: apart from TFRecord files, since TFX reads all that is beside those."""
+    return (folder / Examples.beside if as_records else folder) / f"Split-{split}"
 
 
 class RejectedWriter:
@@ -137,21 +192,21 @@ class Finish:
         Where the files are.
     splits
         Names and shares; a share of None where rows go where their file says.
-    schema
-        Of all batches.
     max_rejected
         Share of rows that may be rejected.
     spooled
         A folder in staging that is no longer needed, or None.
+    as_records
+        Whether each Parquet file has a TFRecord file beside it.
     """
 
     context: Context
     splits: tuple[tuple[str, float | None], ...]
-    schema: pa.Schema
     max_rejected: float
     spooled: str | None = None
+    as_records: bool = False
 
-    def __call__(self, written: Iterable[Written], seen: Iterable[Seen]) -> Mapping[str, int]:
+    def __call__(self, written: Iterable[Written], seen: Iterable[Seen], reader: HasSchema) -> Mapping[str, int]:
         """Finish the folder; rows by split."""
         parts, pieces = list(written), [Seen(*piece) for piece in seen]
         rows, rejected = sum(piece.rows for piece in pieces), sum(piece.rejected for piece in pieces)
@@ -159,10 +214,12 @@ class Finish:
         by_split = {name: sum(n for split, _, n in parts if split == name) for name, _ in self.splits}
         self._check_splits(by_split)
         if (self.context.folder / REJECTED).exists():
-            name_files(self.context.folder / REJECTED, [p.file for p in pieces if p.file], "rows", ".jsonl")
+            folder = self.context.folder / REJECTED
+            name_files(folder, by_content(folder, [p.file for p in pieces if p.file]), "rows", ".jsonl")
         if self.spooled is not None:
             shutil.rmtree(self.spooled, ignore_errors=True)
-        finish_splits(self.context.folder, by_split, parts, self.schema, rejected=rejected)
+        told = {"rejected": rejected}
+        finish_splits(self.context.folder, by_split, parts, reader.schema, told, as_records=self.as_records)
         return by_split
 
     def _check_splits(self, by_split: Mapping[str, int]) -> None:
@@ -180,7 +237,13 @@ class Finish:
 
 
 def finish_splits(
-    folder: Path, rows: Mapping[str, int], written: Sequence[Written], schema: pa.Schema, **more: Any
+    folder: Path,
+    rows: Mapping[str, int],
+    written: Sequence[Written],
+    schema: pa.Schema,
+    more: Mapping[str, Any],
+    *,
+    as_records: bool = False,
 ) -> None:
     """Give the files of all splits their names, and write ``examples.json``.
 
@@ -196,9 +259,16 @@ def finish_splits(
         Of all batches.
     more
         Facts besides.
+    as_records
+        Whether each Parquet file has a TFRecord file beside it.
     """
     for split in rows:
-        name_files(folder / f"Split-{split}", [name for owner, name, _ in written if owner == split], "data", ".parquet")
+        own = rows_folder(folder, split, as_records=as_records)
+        names = by_content(own, [name for owner, name, _ in written if owner == split])
+        name_files(own, names, "data", PARQUET)
+        if as_records:
+            same = [f"{Path(name).stem}{RECORDS}" for name in names]
+            name_files(folder / f"Split-{split}", same, "data_tfrecord", RECORDS)
     facts = {
         "splits": {name: {"rows": count} for name, count in rows.items()},
         "columns": {field.name: str(field.type) for field in schema},
@@ -232,16 +302,19 @@ def check_rejected(
     )
 
 
+def by_content(folder: Path, names: Iterable[str]) -> list[str]:
+    """Files sorted so that the order in which workers came does not show."""
+    return sorted(names, key=lambda name: _digest(folder / name))
+
+
 def name_files(folder: Path, names: Sequence[str], stem: str, suffix: str) -> list[str]:
-    """Number the files ``names`` of a folder and remove all others; the new names, in order."""
+    """Number files of a folder in this order and remove all others; the new names."""
     named = set(names)
     for stray in folder.iterdir():
         if stray.name not in named:
             stray.unlink()
-    # By content, so that the order in which workers came does not show.
-    ordered = sorted(names, key=lambda name: _digest(folder / name))
-    numbered = [f"{stem}-{index:05d}-of-{len(ordered):05d}{suffix}" for index in range(len(ordered))]
-    for name, new in zip(ordered, numbered, strict=True):
+    numbered = [f"{stem}-{index:05d}-of-{len(names):05d}{suffix}" for index in range(len(names))]
+    for name, new in zip(names, numbered, strict=True):
         (folder / name).rename(folder / new)
     return numbered
 
