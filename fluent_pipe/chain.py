@@ -9,7 +9,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fluent_pipe.artifacts import A, Artifact, Examples, Model, Schema, Statistics, TransformGraph
+from fluent_pipe.artifacts import (
+    A,
+    Anomalies,
+    Approval,
+    Artifact,
+    BaseModel,
+    Evaluation,
+    Examples,
+    HyperParameters,
+    InfraBlessing,
+    Model,
+    ModelBlessing,
+    Predictions,
+    PushedModel,
+    Schema,
+    Statistics,
+    TransformGraph,
+)
 from fluent_pipe.errors import ArgumentError, OrderError
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.gates import Condition, Hook
@@ -28,6 +45,15 @@ _MAKERS: Mapping[type[Artifact], tuple[str, str]] = {
     Schema: ("a schema", "infer_schema()"),
     TransformGraph: ("transformed examples", "preprocess()"),
     Model: ("a model", "train()"),
+    Anomalies: ("anomalies", "validate()"),
+    HyperParameters: ("hyperparameters", "tune()"),
+    BaseModel: ("a base model", "with_base_model()"),
+    Evaluation: ("an evaluation", "evaluate()"),
+    ModelBlessing: ("a blessing", "evaluate()"),
+    InfraBlessing: ("an infra blessing", "infra_validate()"),
+    Approval: ("an approval", "approve()"),
+    PushedModel: ("a pushed model", "push_to()"),
+    Predictions: ("predictions", "bulk_infer()"),
 }
 
 
@@ -98,7 +124,8 @@ class Chain:
     def _ref(self, wanted: type[A], call: str) -> Ref[A]:
         found = self._newest(wanted)
         if found is None:
-            what, maker = _MAKERS[wanted]
+            own = (wanted.__name__, f"apply() with a component that leaves {wanted.__name__}")
+            what, maker = _MAKERS.get(wanted, own)
             raise OrderError(
                 f"{call}() needs {what}. This pipeline so far: {self._so_far}.", fix=f"Call {maker} first."
             )

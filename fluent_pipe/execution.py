@@ -162,7 +162,7 @@ class Execution:
         self.store.record_cached(self.run_id, *(stored for _, stored in found))
         for step, stored in found:
             self.done[step.id] = stored
-            self.observer.changed(step.id, "cached", note=stored.artifacts[0].summary())
+            self.observer.changed(step.id, "cached", note=_note(stored))
             self._judge(step, stored)
 
     def _is_free(self, step: Step) -> bool:
@@ -302,7 +302,7 @@ class Execution:
         )
         self.done[step.id] = stored
         self.ran[step.id] = seconds
-        self.observer.changed(step.id, _refused(stored) or "ran", seconds=seconds, note=stored.artifacts[0].summary())
+        self.observer.changed(step.id, _refused(stored) or "ran", seconds=seconds, note=_note(stored))
 
 
 class Job:
@@ -336,6 +336,9 @@ class Job:
                     with component.context.explained():
                         component.prepare()
                 result = runner.run(lambda pipeline: self._build(pipeline, components))
+                for component in components.values():
+                    with component.context.explained():
+                        component.finish()
                 return self._seconds(result)
             except KeyboardInterrupt:
                 raise
@@ -397,6 +400,7 @@ class Job:
     def _clear(self) -> None:
         for step in self._steps:
             self._staging.folder(step.id)
+            self._components[step.id].pipeline = None  # where Beam keeps the graph of the attempt before
             progress.forget(step.id)
 
     def _explain(self, error: Exception, components: Mapping[str, Component]) -> FluentPipeError:
@@ -445,6 +449,14 @@ def _shares(job: list[Step], seconds: Mapping[str, float], wall: float) -> dict[
     """The job's wall seconds shared out by what Beam measured in each step."""
     total = sum(seconds.values())
     return {s.id: wall * (seconds[s.id] / total if total else 1 / len(job)) for s in job}
+
+
+def _note(stored: StoredExecution) -> str:
+    try:
+        return stored.artifacts[0].summary()
+    except Exception:  # a type of the user's own may have changed since
+        log.exception("There is no summary of %s", stored.path)
+        return ""
 
 
 def _remove_hidden(folder: Path) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe.artifacts import Artifact
+from fluent_pipe.artifacts import Artifact, Examples
 from fluent_pipe.errors import StepFailed
-from fluent_pipe.steps.base import Ref, Step
+from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
 from fluent_pipe.steps.delivery import Approve, BulkInfer, PushTo
-from fluent_pipe.steps.model import Evaluate, Preprocess, Train
+from fluent_pipe.steps.model import Evaluate, Preprocess, Train, WithBaseModel
+from fluent_pipe.steps.own import Apply, Filter, Map
 from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ def lower(  # noqa: C901 - one flat match
             from fluent_pipe.components.read_examples import ReadExamples
 
             return ReadExamples(step, context)
+        case Filter() | Map():
+            from fluent_pipe.components import inputs, rows
+
+            return rows.ChangeRows(step, context, given(inputs.ExamplesInput, "examples"))
+        case Apply():
+            from fluent_pipe.components import inputs, own
+
+            flowing = Examples if step.component.builds else None
+            kinds = {f: inputs.ExamplesInput if r.type is flowing else inputs.Input for f, r in step.given}
+            return own.Apply(step, context, {field: given(kind, field) for field, kind in kinds.items()})
         case GenerateStatistics():
             from fluent_pipe.components import generate_statistics, inputs
 
@@ -79,9 +90,20 @@ def lower(  # noqa: C901 - one flat match
             examples = given(inputs.ExamplesInput, "examples")
             return preprocess.Preprocess(step, context, examples, given(inputs.SchemaInput, "schema"))
         case Train():
-            from fluent_pipe.components import train
+            from fluent_pipe.components import inputs, train
+            from fluent_pipe.training.warm_start import Beginning
 
-            return train.Train(step, context, *_model_inputs(given))
+            begin = Beginning(
+                base_model=given(inputs.Input, "base_model").value if step.base_model else None,
+                earlier=_folder(step.warm_start, earlier.get("warm_start")),
+                asked=step.warm_start is not None,
+                own=isinstance(step.warm_start, Earlier),
+            )
+            return train.Train(step, context, *_model_inputs(given), begin=begin)
+        case WithBaseModel():
+            from fluent_pipe.components import base_model
+
+            return base_model.WithBaseModel(step, context)
         case Evaluate():
             from fluent_pipe.components import evaluate, inputs
 

@@ -10,6 +10,7 @@ from fluent_pipe.calls.data import DataCalls
 from fluent_pipe.calls.delivery import DeliveryCalls
 from fluent_pipe.calls.gates import GateCalls
 from fluent_pipe.calls.model import ModelCalls
+from fluent_pipe.calls.own import OwnCalls
 from fluent_pipe.chain import LOADING
 from fluent_pipe.errors import ArgumentError, OrderError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Pipeline(DataCalls, ModelCalls, DeliveryCalls, GateCalls):
+class Pipeline(DataCalls, ModelCalls, DeliveryCalls, GateCalls, OwnCalls):
     """A named chain of steps. Immutable: each call returns a new one, so prefixes can be shared and branched.
 
     Parameters

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.artifacts import Artifact
-from fluent_pipe.errors import FluentPipeError
+from fluent_pipe.errors import ArgumentError, FluentPipeError
 from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.paths import matches
@@ -140,6 +140,7 @@ def _plan_step(
 ) -> PlannedStep:
     if step.id in known:
         return PlannedStep(step, "cached", known[step.id].key, known[step.id])
+    _runs_named(step, store)  # before any work is done for it
     unknown = [r.step for r in step.inputs().values() if r.step not in known]
     if unknown:
         return PlannedStep(step, "after", reason=f"after {', '.join(dict.fromkeys(unknown))}")
@@ -149,7 +150,7 @@ def _plan_step(
         return PlannedStep(step, "run", key, reason="refresh was asked for")
     if not step.cached:
         return PlannedStep(step, "run", key, reason="cache(False)")
-    stored = store.lookup(name, key) if store is not None else None
+    stored = store.lookup(name, key, step.produces) if store is not None else None
     if stored is None:
         return PlannedStep(step, "run", key, reason="no published result has its key")
     facts = stored.artifacts[0].facts()
@@ -180,7 +181,18 @@ def resolve_earlier(
     return found
 
 
+def _runs_named(step: Step, store: MetadataStore | None) -> None:
+    for wanted in step.earlier().values():
+        if wanted.run is not None and store is None:
+            raise ArgumentError(f"There is no run {wanted.run!r}: nothing has run yet in this root.")
+        if wanted.run is not None and store is not None:
+            store.of_run(wanted.run, wanted.type)
+
+
 def _latest(name: str, wanted: Earlier[Any], own: list[str], store: MetadataStore) -> Artifact | None:
+    if wanted.run is not None:
+        found: Artifact = store.of_run(wanted.run, wanted.type)
+        return found
     if wanted.judged_by is not None:
         return store.latest_approved(name, wanted.type, by=wanted.judged_by, excluding=own)
     return store.latest(name, wanted.type, excluding=own)

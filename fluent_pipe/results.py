@@ -271,6 +271,21 @@ class ModelResult(Tabular[Model]):
         epochs = len(next(iter(history.values()), []))
         return [{"epoch": e + 1, **{m: v[e] for m, v in history.items()}} for e in range(epochs)]
 
+    @property
+    def warm_start(self) -> dict[str, Any] | None:
+        """The earlier model that its weights come from, and the words of vocabularies that changed; None if none."""
+        began = self.artifact.facts().get("warm_start")
+        return dict(began) if began and began["from"] else None
+
+    def __repr__(self) -> str:
+        began = self.artifact.facts().get("warm_start")
+        if not began:
+            return super().__repr__()
+        lines = [f"Warm start from {began['from']}." if began["from"] else began["note"]]
+        for feature, words in began["mapped"].items():
+            lines.append(f"  {feature}: " + ", ".join(f"{count:,} words {what}" for what, count in words.items()))
+        return "\n".join([*lines, super().__repr__()])
+
 
 class EvaluationResult(Tabular[Evaluation]):
     """Metrics by slice; the overall slice first."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluent_pipe import hooks, progress, results
 from fluent_pipe.artifacts import (
+    A,
     Anomalies,
     Approval,
     Artifact,
@@ -72,14 +73,14 @@ class Run:
     state: RunState
     timings: results.Timings
     folder: Path
-    _artifacts: Mapping[type[Artifact], Artifact] = field(repr=False)
+    _artifacts: tuple[Artifact, ...] = field(repr=False)
     skipped: Mapping[str, str] = field(default_factory=dict)
     _skipped_by_type: Mapping[type[Artifact], str] = field(default_factory=dict, repr=False)
 
     @property
     def made(self) -> frozenset[str]:
         """Names of the artifact types that the run left."""
-        return frozenset(t.__name__ for t in self._artifacts)
+        return frozenset(type(a).__name__ for a in self._artifacts)
 
     @property
     def examples(self) -> results.ExamplesResult:
@@ -139,14 +140,35 @@ class Run:
     def __repr__(self) -> str:
         return f"Run {self.id} of {self.pipeline}: {self.state}\n{self.timings!r}"
 
+    def artifact(self, kind: type[A], *, step: str | None = None) -> A:
+        """The artifact of a type: of one of your own, or of the library's.
+
+        Parameters
+        ----------
+        kind
+            The type.
+        step
+            Id of the step that left it. Default: the last one that left such an artifact.
+
+        Raises
+        ------
+        StepFailed
+            If the run left none; the error lists those that it left.
+        """
+        # By name, since a notebook's cell that is run again makes another class of the same.
+        found = [a for a in self._artifacts if type(a).__name__ == kind.__name__ and step in (None, a.step)]
+        skipped = self._skipped_by_type.get(kind) if step is None else step
+        if not found and skipped is not None and skipped in self.skipped:
+            raise StepFailed(f"{skipped} was skipped in this run: {self.skipped[skipped]}.", step=skipped)
+        if not found:
+            there = [f"{type(a).__name__} of {a.step}" for a in self._artifacts]
+            what = kind.__name__ + (f" of {step}" if step else "")
+            raise StepFailed(f"This run of {self.pipeline!r} left no {what}.", got=what, valid=there)
+        last = found[-1]
+        return kind(last.path, last.fingerprint, last.step, last.execution)
+
     def _get(self, kind: type[Artifact]) -> Any:
-        if kind not in self._artifacts:
-            if kind in self._skipped_by_type:
-                step = self._skipped_by_type[kind]
-                raise StepFailed(f"{step} was skipped in this run: {self.skipped[step]}.", step=step)
-            there = [t.__name__ for t in self._artifacts]
-            raise StepFailed(f"This run of {self.pipeline!r} left no {kind.__name__}.", got=kind.__name__, valid=there)
-        return self._artifacts[kind]
+        return self.artifact(kind)
 
 
 def plan(pipeline: Pipeline) -> Plan:
@@ -239,6 +261,6 @@ def _timings(execution: Execution) -> results.Timings:
 def _made(execution: Execution, state: RunState, folder: Path, done: Mapping[str, StoredExecution]) -> Run:
     """The run as it is now, with those results."""
     skipped = {kind: s.id for s in execution.steps if s.id in execution.skipped for kind in s.produces}
-    artifacts = {type(a): a for stored in done.values() for a in stored.artifacts}
+    artifacts = tuple(a for step in execution.steps if step.id in done for a in done[step.id].artifacts)
     timings = _timings(execution)
     return Run(execution.run_id, execution.name, state, timings, folder, artifacts, dict(execution.skipped), skipped)

@@ -109,6 +109,9 @@ class Component(beam.PTransform):  # type: ignore[misc]
     def prepare(self) -> None:
         """Look, on the driver and before any graph is built, at what the graph depends on."""
 
+    def finish(self) -> None:
+        """Look, on the driver and when the job has ended well, at what lies in the folder; raise to have it refused."""
+
     def try_again(self) -> bool:
         """Whether a job that failed is worth another try; the component has then changed what it will build."""
         return False

@@ -19,11 +19,13 @@ from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, SchemaInput, TransformGraphInput
 from fluent_pipe.errors import ArgumentError, TrainingError
 from fluent_pipe.steps.model import Train as TrainStep
+from fluent_pipe.training import vocabularies
 from fluent_pipe.training.data import TrainingData
 from fluent_pipe.training.export import export_model
 from fluent_pipe.training.fit import Fitting, fit, quiet_tensorflow
 from fluent_pipe.training.run_fn import call_run_fn, fn_args
 from fluent_pipe.training.user_model import build, features_used
+from fluent_pipe.training.warm_start import Beginning, warm_start
 
 
 class Train(Component):
@@ -31,7 +33,7 @@ class Train(Component):
 
     Leaves ``Format-Serving/`` (see :mod:`fluent_pipe.training.export`), ``model.keras``, ``logs/`` for TensorBoard
     and ``training.json``: ``{"history", "epochs", "seconds", "export_seconds", "parameters", "hyperparameters",
-    "features"}``. With a ``run_fn`` the model is what that saves, and ``training.json`` has no history.
+    "features", "warm_start"}``. With a ``run_fn`` the model is what that saves, and ``training.json`` has no history.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ class Train(Component):
         Its column types tell which raw columns hold many values.
     schema
         For ``run_fn``.
+    begin
+        The base model, and the earlier model that a warm start takes weights from.
     """
 
     def __init__(
@@ -52,33 +56,39 @@ class Train(Component):
         graph: TransformGraphInput,
         examples: ExamplesInput,
         schema: SchemaInput,
+        begin: Beginning | None = None,
     ) -> None:
         super().__init__(context)
         self._step = step
         self._graph = graph
         self._examples = examples
         self._schema = schema
+        self._begin = begin or Beginning()
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the training."""
-        train = partial(_train, self._step, self.context)
+        train = partial(_train, self._step, self.context, self._begin)
         inputs = (self._graph.value, self._examples.value, self._schema.value)
         once(pipeline, "Train", self.context, train, *inputs, resources=self._step.resources)
         return {}
 
 
-def _train(step: TrainStep, context: Context, graph: TransformGraph, examples: Examples, schema: Schema) -> None:
+def _train(
+    step: TrainStep, context: Context, begin: Beginning, graph: TransformGraph, examples: Examples, schema: Schema
+) -> None:
     quiet_tensorflow()
     keras.utils.set_random_seed(step.seed)
     _check_splits(step, graph)
     if step.run_fn is not None:
-        facts = _with_run_fn(step, context.folder, graph, schema)
+        facts = _with_run_fn(step, context.folder, begin, graph, schema)
     else:
-        facts = _with_build_model(step, context, graph, examples)
+        facts = _with_build_model(step, context, begin, graph, examples)
     (context.folder / "training.json").write_text(json.dumps(facts, indent=2))
 
 
-def _with_run_fn(step: TrainStep, folder: Path, graph: TransformGraph, schema: Schema) -> dict[str, Any]:
+def _with_run_fn(
+    step: TrainStep, folder: Path, begin: Beginning, graph: TransformGraph, schema: Schema
+) -> dict[str, Any]:
     assert step.run_fn is not None
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
@@ -93,6 +103,8 @@ def _with_run_fn(step: TrainStep, folder: Path, graph: TransformGraph, schema: S
         steps=step.steps,
         batch_size=step.batch_size,
         seed=step.seed,
+        base_model=begin.for_run_fn,
+        custom_config=step.custom_config,
     )
     started = time.monotonic()
     call_run_fn(step.run_fn, arguments)
@@ -102,11 +114,14 @@ def _with_run_fn(step: TrainStep, folder: Path, graph: TransformGraph, schema: S
         "seconds": time.monotonic() - started,
         "parameters": None,
         "hyperparameters": {},
+        **begin.facts,
     }
 
 
-def _with_build_model(step: TrainStep, context: Context, graph: TransformGraph, examples: Examples) -> dict[str, Any]:
-    data = TrainingData(graph, train_split=step.train_split)
+def _with_build_model(
+    step: TrainStep, context: Context, begin: Beginning, graph: TransformGraph, examples: Examples
+) -> dict[str, Any]:
+    data = TrainingData(graph, train_split=step.train_split, base_model=begin.base_model)
     if data.class_count == 1:
         raise TrainingError(
             f"Label {data.label!r} has one class, {(data.classes or ['?'])[0]!r}: there is nothing to learn.",
@@ -115,6 +130,10 @@ def _with_build_model(step: TrainStep, context: Context, graph: TransformGraph, 
     hp = keras_tuner.HyperParameters()
     model = build(step.build_model, data, hp)
     features = features_used(model, data)
+    meanings = vocabularies.vocabularies(data)
+    begun = begin.facts
+    if begin.earlier is not None:
+        begun["warm_start"] = warm_start(model, data, meanings, begin, hp.values)
     weights = dict(step.class_weights) if isinstance(step.class_weights, tuple) else step.class_weights
     started = time.monotonic()
     history = fit(
@@ -140,6 +159,7 @@ def _with_build_model(step: TrainStep, context: Context, graph: TransformGraph, 
         model, data, context.folder / "Format-Serving", features=features, multi_valued=_lists(examples.facts())
     )
     model.save(context.folder / "model.keras")
+    vocabularies.save(meanings, context.folder)
     return {
         "history": history,
         "epochs": len(history.get("loss", ())),
@@ -148,6 +168,7 @@ def _with_build_model(step: TrainStep, context: Context, graph: TransformGraph, 
         "parameters": model.count_params(),
         "hyperparameters": hp.values,
         "features": features,
+        **begun,
     }
 
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -158,20 +158,11 @@ class Finish:
         check_rejected(pieces, rows + rejected, self.max_rejected)
         by_split = {name: sum(n for split, _, n in parts if split == name) for name, _ in self.splits}
         self._check_splits(by_split)
-        for split, _ in self.splits:
-            names = [name for owner, name, _ in parts if owner == split]
-            name_files(self.context.folder / f"Split-{split}", names, "data", ".parquet")
         if (self.context.folder / REJECTED).exists():
             name_files(self.context.folder / REJECTED, [p.file for p in pieces if p.file], "rows", ".jsonl")
         if self.spooled is not None:
             shutil.rmtree(self.spooled, ignore_errors=True)
-        facts = {
-            "splits": {name: {"rows": count} for name, count in by_split.items()},
-            "columns": {field.name: str(field.type) for field in self.schema},
-            "rejected": rejected,
-        }
-        text = json.dumps(facts, indent=1, ensure_ascii=False)
-        (self.context.folder / Examples.facts_file).write_text(text, encoding="utf-8")
+        finish_splits(self.context.folder, by_split, parts, self.schema, rejected=rejected)
         return by_split
 
     def _check_splits(self, by_split: Mapping[str, int]) -> None:
@@ -186,6 +177,34 @@ class Finish:
                     fix="Give it a larger share, more rows, or a partition_by column with more values. "
                     "Equal rows are in one split.",
                 )
+
+
+def finish_splits(
+    folder: Path, rows: Mapping[str, int], written: Sequence[Written], schema: pa.Schema, **more: Any
+) -> None:
+    """Give the files of all splits their names, and write ``examples.json``.
+
+    Parameters
+    ----------
+    folder
+        That of the artifact.
+    rows
+        By split.
+    written
+        All files that count.
+    schema
+        Of all batches.
+    more
+        Facts besides.
+    """
+    for split in rows:
+        name_files(folder / f"Split-{split}", [name for owner, name, _ in written if owner == split], "data", ".parquet")
+    facts = {
+        "splits": {name: {"rows": count} for name, count in rows.items()},
+        "columns": {field.name: str(field.type) for field in schema},
+        **more,
+    }
+    (folder / Examples.facts_file).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def check_rejected(

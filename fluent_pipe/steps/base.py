@@ -27,10 +27,11 @@ class Ref(Generic[A]):
 
 @dataclass(frozen=True)
 class Earlier(Generic[A]):
-    """A reference to an artifact of an earlier run of the same pipeline, found in the store when the run is planned.
+    """A reference to an artifact of an earlier run, found in the store when the run is planned.
 
-    The newest artifact of the type is taken whose content is not that of ``other_than`` and that was not made from
-    it, so that running an unchanged pipeline again takes the same artifact and stays a cache hit. There may be none.
+    Of the same pipeline the newest artifact of the type is taken whose content is not that of ``other_than`` and that
+    was not made from it, so that running an unchanged pipeline again takes the same artifact and stays a cache hit.
+    There may be none.
 
     Parameters
     ----------
@@ -41,11 +42,14 @@ class Earlier(Generic[A]):
     judged_by
         Type of the verdict on it; only what was approved counts: a blessed model, statistics that passed validation.
         None: anything published counts.
+    run
+        Id of a run, or its beginning: the artifact of that run is meant, of whichever pipeline, and there must be one.
     """
 
     type: type[A]
     other_than: Ref[Any]
     judged_by: ArtifactType | None = None
+    run: str | None = None
 
 
 def streams(**more: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -111,8 +111,9 @@ class StoredRun:
     properties: Mapping[str, Property]
 
 
-def execution_from(proto: Any, root: Path) -> StoredExecution:
-    """A record from an ML Metadata execution."""
+def execution_from(proto: Any, root: Path, types: Collection[type[Artifact]] = ()) -> StoredExecution:
+    """A record from an ML Metadata execution; ``types`` are those that its artifacts are known to be of, by name."""
+    known = {kind.__name__: kind for kind in types}
     own = proto.properties
     relative = own["path"].string_value
     path = root / relative
@@ -126,7 +127,7 @@ def execution_from(proto: Any, root: Path) -> StoredExecution:
         key=own["key"].string_value,
         fingerprint=fingerprint,
         seconds=own["seconds"].double_value,
-        artifacts=tuple(artifact_type(kind)(path, fingerprint, step, name) for kind in produced),
+        artifacts=tuple((known.get(kind) or artifact_type(kind))(path, fingerprint, step, name) for kind in produced),
         published=_moment(proto.create_time_since_epoch),
         properties=dict(_values(proto.custom_properties)),
         id=proto.id,

@@ -53,7 +53,7 @@ def export_model(
         Raw columns with more than one value a row; a raw column of fixed shape tells it by itself.
     """
     # Not TFT's Keras layer around this loader: tracking that one traces its call again, four seconds of it.
-    graph = SavedModelLoader(data.transform_output.transform_savedmodel_dir)
+    graph = data.transform_graph
     spec = data.transform_output.raw_feature_spec()
     described = {name: data.feature(name) for name in data.features}
     for_model = _needed(graph, spec, features)
