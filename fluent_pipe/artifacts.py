@@ -42,6 +42,8 @@ class Artifact:
     """What the facts hold at least."""
     holds: ClassVar[tuple[str, ...]] = ()
     """Patterns of files that the folder holds beside the facts; looked at after a component of the user's own."""
+    copies: ClassVar[str] = ""
+    """Files that say again what others say, as a glob; they do not count in the fingerprint."""
 
     def facts(self) -> Mapping[str, Any]:
         """The JSON facts of this artifact; empty for a type that has none."""
@@ -71,6 +73,10 @@ class _Split(Artifact):
 class Examples(_Split):
     """Typed rows: ``Split-<name>/*.parquet``, ``rejected/*.jsonl`` and ``examples.json``.
 
+    With ``examples_format="tfrecord"``, ``Split-<name>/data_tfrecord-*.gz`` hold the rows as ``tf.Example``, laid out
+    and named as TFX does, and the Parquet files lie in ``parquet/Split-<name>/``, since TFX reads all that is in a
+    split's folder.
+
     ``examples.json`` holds ``{"splits": {name: {"rows": int}}, "columns": {name: arrow type}, "rejected": int}``, and
     after ``filter`` also ``"filtered": {name: rows that were dropped}``. Columns are flat (or lists, for multi-valued
     features); null is missing.
@@ -79,6 +85,16 @@ class Examples(_Split):
     facts_file = "examples.json"
     facts_keys = ("splits", "columns", "rejected")
     holds = ("Split-*/*.parquet",)
+    beside: ClassVar[str] = "parquet"
+    copies: ClassVar[str] = "Split-*/data_tfrecord-*.gz"  # tfx-bsl writes features in any order
+
+    def files(self, split: str) -> list[Path]:
+        beside = self.path / self.beside / f"Split-{split}"
+        return sorted(beside.glob("*.parquet")) if beside.is_dir() else super().files(split)
+
+    def tfrecords(self, split: str) -> list[Path]:
+        """The gzipped TFRecord files of one split, in order; none where they were not asked for."""
+        return sorted(self.split(split).glob("data_tfrecord-*.gz"))
 
     def summary(self) -> str:
         facts = self.facts()

@@ -283,7 +283,7 @@ class Execution:
         _remove_hidden(staged)
         execution = new_execution_name()
         destination = self.folder / step.id / execution
-        fingerprint = of_folder(staged)
+        fingerprint = of_folder(staged, leave_out=step.produces[0].copies)
         with writing(destination):
             publish(staged, destination)
         stored = self.store.record(
@@ -390,7 +390,7 @@ class Job:
                 for split, collection in self._live[ref.step].items()
             }
             component = components[step.id]
-            component.pipeline = None  # Beam keeps that of an earlier attempt, and refuses another
+            component.pipeline = None  # Beam holds a transform to the pipeline of an earlier attempt
             self._live[step.id] = (flowing or pipeline) | step.id >> component
             self._building[step.id] = time.monotonic() - begun
 

@@ -13,7 +13,7 @@ from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema
 from fluent_pipe.steps.delivery import Approve, BulkInfer, PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train, WithBaseModel
 from fluent_pipe.steps.own import Apply, Filter, Map
-from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
+from fluent_pipe.steps.sources import FromBeam, FromCsv, FromMemory, FromParquet, FromTfRecord
 
 if TYPE_CHECKING:
     from fluent_pipe.components.base import Component, Context
@@ -48,7 +48,7 @@ def lower(  # noqa: C901 - one flat match
         return kind(field, artifact=artifact, live=live)
 
     match step:
-        case FromCsv() | FromParquet() | FromMemory():
+        case FromCsv() | FromParquet() | FromTfRecord() | FromMemory():
             from fluent_pipe.components.read_examples import ReadExamples
 
             return ReadExamples(step, context)
@@ -62,6 +62,10 @@ def lower(  # noqa: C901 - one flat match
             flowing = Examples if step.component.builds else None
             kinds = {f: inputs.ExamplesInput if r.type is flowing else inputs.Input for f, r in step.given}
             return own.Apply(step, context, {field: given(kind, field) for field, kind in kinds.items()})
+        case FromBeam():
+            from fluent_pipe.components.read_beam import ReadBeam
+
+            return ReadBeam(step, context)
         case GenerateStatistics():
             from fluent_pipe.components import generate_statistics, inputs
 

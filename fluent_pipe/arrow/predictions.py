@@ -21,7 +21,10 @@ class Writer(Protocol):
     """Writes batches of one schema to one file, created at the first batch."""
 
     path: Path
-    rows: int
+
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add a batch."""
@@ -45,7 +48,7 @@ class CsvWriter:
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pacsv.CSVWriter(str(self.path), table.schema)
-        with _closed_by_failure(self):
+        with closed_by_failure(self):
             self._writer.write_batch(table)
         self.rows += batch.num_rows
 
@@ -68,7 +71,7 @@ class JsonLinesWriter:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("wb")
-        with _closed_by_failure(self):
+        with closed_by_failure(self):
             self._file.write(json_lines(batch))
         self.rows += batch.num_rows
 
@@ -79,7 +82,8 @@ class JsonLinesWriter:
 
 
 @contextmanager
-def _closed_by_failure(writer: Writer) -> Iterator[None]:
+def closed_by_failure(writer: Writer) -> Iterator[None]:
+    """Close a file whose writing fails."""
     # The error would keep the file open, and a full disk full although the file is removed.
     try:
         yield

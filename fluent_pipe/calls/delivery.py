@@ -15,7 +15,7 @@ from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps import checks
 from fluent_pipe.steps.delivery import Approve, BulkInfer, InfraValidate, PushTo
 from fluent_pipe.steps.resources import Resources
-from fluent_pipe.steps.sources import Source
+from fluent_pipe.steps.sources import FromBeam, Source
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -182,6 +182,10 @@ class DeliveryCalls(SourceCalls):
         if isinstance(rows, Chain):
             if len(rows.steps) != 1 or not isinstance(rows.steps[0], Source):
                 raise ArgumentError(f"bulk_infer() takes a Pipeline of one source, got {rows!r}.")
+            if isinstance(rows.steps[0], FromBeam):
+                raise ArgumentError(
+                    "bulk_infer() does not read from_beam().", fix="Write its rows as Parquet, and give the files."
+                )
             return rows.steps[0]
         begun = type(self)(self.name)
         kind = type(rows).__name__
@@ -189,7 +193,11 @@ class DeliveryCalls(SourceCalls):
             begun = begun.from_pandas(rows) if kind == "DataFrame" else begun.from_arrow(rows)
         else:
             (_, paths), *_ = checks.patterns(rows, "bulk_infer")
-            begun = begun.from_parquet(rows) if paths[0].endswith((".parquet", ".pq")) else begun.from_csv(rows)
+            if paths[0].endswith((".parquet", ".pq")):
+                begun = begun.from_parquet(rows)
+            else:
+                # TFX names its files data_tfrecord-00000-of-00001.gz.
+                begun = begun.from_tfrecord(rows) if "tfrecord" in Path(paths[0]).name else begun.from_csv(rows)
         source = begun.steps[0]
         assert isinstance(source, Source)
         return source

@@ -28,6 +28,7 @@ from fluent_pipe.components.write_examples import (
     Seen,
     WriteFiles,
     Written,
+    by_content,
     check_rejected,
     name_files,
 )
@@ -202,10 +203,11 @@ class _Finish:
         check_rejected(rejected, scored + aside, self.limit.share, done="scored")
         staged = self.context.folder / _FILES
         staged.mkdir(exist_ok=True)
-        files = name_files(staged, [name for _, name, _ in parts], "predictions", self.ending)
+        files = name_files(staged, by_content(staged, [name for _, name, _ in parts]), "predictions", self.ending)
         if (self.context.folder / REJECTED).exists():
-            name_files(self.context.folder / REJECTED, [p.file for p in rejected if p.file], "rows", ".jsonl")
             (self.context.folder / REJECTED).rename(staged / REJECTED)
+            names = by_content(staged / REJECTED, [p.file for p in rejected if p.file])
+            name_files(staged / REJECTED, names, "rows", ".jsonl")
         facts = {
             "scored": True,
             "destination": self.step.destination,

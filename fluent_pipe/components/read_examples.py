@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fluent_pipe import progress
-from fluent_pipe.arrow import csv_survey, parquet_source
+from fluent_pipe.arrow import csv_survey, parquet_source, tfrecord
 from fluent_pipe.arrow.csv import CsvFormat, CsvReader, TypesTooNarrow
 from fluent_pipe.arrow.csv_blocks import Dialect
 from fluent_pipe.arrow.files import Piece, Rejected, list_pieces, text_bytes
@@ -20,22 +21,26 @@ from fluent_pipe.arrow.memory import to_table
 from fluent_pipe.arrow.parquet import BatchWriter
 from fluent_pipe.arrow.parquet_source import ParquetReader
 from fluent_pipe.arrow.splits import Splitter
+from fluent_pipe.arrow.tfrecord import TfRecordReader
 from fluent_pipe.arrow.types import Types
 from fluent_pipe.components.base import Component, Context, once
 from fluent_pipe.components.write_examples import Finish, RejectedWriter, WriteSplit, check_rejected
 from fluent_pipe.errors import InputError
-from fluent_pipe.steps.sources import FileSource, FromCsv, FromMemory, FromParquet
+from fluent_pipe.steps.sources import FileSource, FromCsv, FromMemory, FromParquet, FromTfRecord, Source
 
 RANGE_BYTES = 64 << 20
 """A plain file larger than this is read by several workers."""
 
-Readable: TypeAlias = FromCsv | FromParquet | FromMemory
+Reader: TypeAlias = CsvReader | ParquetReader | TfRecordReader
+Readable: TypeAlias = FromCsv | FromParquet | FromTfRecord | FromMemory
 """Sources that are read here."""
 
 Route = Callable[[pa.RecordBatch, Piece], Iterable[tuple[str, Any]]]
 """A batch and where it was read, to outputs and what goes there."""
 
-_SPOOL = ".memory"
+SPOOL = ".memory"
+"""Folder in staging of rows that no file holds, as Parquet files that workers read."""
+
 _MANY = 1000
 
 
@@ -54,7 +59,7 @@ class Rows:
 
     def __init__(self, step: Readable, context: Context, *, range_bytes: int = RANGE_BYTES) -> None:
         self.step = step
-        self.reader: CsvReader | ParquetReader | None = None
+        self.reader: Reader | None = None
         self._context = context
         self._range_bytes = range_bytes
         self._pieces: list[Piece] = []
@@ -71,7 +76,7 @@ class Rows:
     @property
     def spooled(self) -> str | None:
         """A folder that is no longer needed once all is read; None if there is none."""
-        return str(self._context.folder / _SPOOL) if isinstance(self.step, FromMemory) else None
+        return str(self._context.folder / SPOOL) if isinstance(self.step, FromMemory) else None
 
     def look(self) -> None:
         """List the files, decide columns and types; rows in memory are written where workers read them.
@@ -79,8 +84,8 @@ class Rows:
         Raises
         ------
         InputError
-            If the input cannot be used: see :mod:`fluent_pipe.arrow.csv_survey` and
-            :mod:`fluent_pipe.arrow.parquet_source`.
+            If the input cannot be used: see :mod:`fluent_pipe.arrow.csv_survey`,
+            :mod:`fluent_pipe.arrow.parquet_source` and :mod:`fluent_pipe.arrow.tfrecord`.
         """
         step = self.step
         if isinstance(step, FromMemory):
@@ -93,19 +98,23 @@ class Rows:
                 self.reader = csv_survey.guess(form, files, dict(step.types))
                 self._columns = len(self.reader.types)
                 self._pieces = csv_survey.share(form, files, self._range_bytes)
+            elif isinstance(step, FromTfRecord):
+                self.reader, self._pieces = tfrecord.survey(files, step.columns)
             else:
                 self.reader, self._pieces = parquet_source.survey(files, step.columns, range_bytes=self._range_bytes)
 
     def look_again(self) -> bool:
         """Look at all data for its exact types, where the first guess was too narrow; False if that was not it."""
-        if self._exact or not isinstance(self.reader, CsvReader):
+        if self._exact or not isinstance(self._context.kept_failure(), TypesTooNarrow):
             return False
-        if not isinstance(self._context.kept_failure(), TypesTooNarrow):
-            return False
-        self.reader, self._exact = csv_survey.scan(self.reader, self._pieces), True
+        if isinstance(self.reader, CsvReader):
+            self.reader = csv_survey.scan(self.reader, self._pieces)
+        elif isinstance(self.reader, TfRecordReader):
+            self.reader = tfrecord.scan(self.reader, self._pieces)
+        self._exact = True
         return True
 
-    def narrow(self, columns: Collection[str], given: Types, guessed: Types) -> None:
+    def narrow(self, columns: AbstractSet[str], given: Types, guessed: Types) -> None:
         """Read ``columns`` alone.
 
         Parameters
@@ -120,31 +129,42 @@ class Rows:
             self.reader = replace(reader, types=kept, given=(reader.given | given.keys()) & kept.keys())
         elif isinstance(reader, ParquetReader):
             self.reader = replace(reader, schema=pa.schema([f for f in reader.schema if f.name in columns]))
+        elif isinstance(reader, TfRecordReader) and not columns >= set(reader.schema.names):
+            kept_fields = [f for f in reader.schema if f.name in columns]
+            self.reader = replace(reader, schema=pa.schema(kept_fields), columns=tuple(f.name for f in kept_fields))
 
     @property
     def most_rows(self) -> int | None:
         """No more rows than this are there; None where nothing is known."""
         if isinstance(self.reader, ParquetReader):
             return sum(int(pq.read_metadata(file).num_rows) for file in {piece.file for piece in self._pieces})
+        if isinstance(self.reader, TfRecordReader):
+            return self._bytes // tfrecord.LEAST_BYTES
         # A good row takes a byte a column at least: its delimiters and its line end.
         return self._bytes // self._columns if self._columns else None
+
+    @property
+    def most_good(self) -> int | None:
+        """An upper bound of the good rows, where rows may be rejected while they are read."""
+        return None if isinstance(self.reader, ParquetReader) else self.most_rows
+
+    def pieces(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """What workers share: tuples of :class:`~fluent_pipe.arrow.files.Piece`."""
+        return pipeline | "Pieces" >> beam.Create([tuple(piece) for piece in self._pieces], reshuffle=True)
 
     def read(self, pipeline: beam.Pipeline, route: Route, outputs: Sequence[str]) -> Any:
         """Batches in the outputs that ``route`` names (see :func:`tag`), and the account of each piece in ``seen``."""
         assert self.reader is not None, "look() comes first"
-        most_good = self.most_rows if isinstance(self.reader, CsvReader) else None
-        read = _Read(self._context, self.reader, route, self.step.max_rejected, most_good)
-        return (
-            pipeline
-            | "Pieces" >> beam.Create([tuple(piece) for piece in self._pieces], reshuffle=True)
-            | "Read and split" >> beam.ParDo(read).with_outputs(*map(tag, outputs), main="seen")
+        read = _Read(self._context, route, self.step.max_rejected, self.most_good)
+        return self.pieces(pipeline) | "Read" >> beam.ParDo(read, self.reader).with_outputs(
+            *map(tag, outputs), main="seen"
         )
 
     def _spool(self, table: pa.Table) -> None:
         if table.num_rows == 0:
             raise InputError("There are columns and no row.", where=repr(self.step.id))
         schema = parquet_source.flat_schema(table.schema, None, "the rows in memory")
-        path = self._context.folder / _SPOOL / "rows.parquet"
+        path = self._context.folder / SPOOL / "rows.parquet"
         writer = BatchWriter(path)
         for batch in table.to_batches(max_chunksize=1 << 16):
             writer.write(parquet_source.conform(batch, schema))
@@ -173,7 +193,7 @@ class ReadExamples(Component):
     def prepare(self) -> None:
         """Decide what to read; see :meth:`Rows.look`."""
         self._rows.look()
-        self._check_partition()
+        check_partition(self._step, self._rows.reader)
 
     def try_again(self) -> bool:
         """Look at all data for its exact types, where the first guess was too narrow."""
@@ -181,23 +201,63 @@ class ReadExamples(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Mapping[str, beam.PCollection]:
         """Batches by split, flat columns, all of one schema."""
-        step, context = self._step, self.context
-        names = step.split_names
-        by_pattern = isinstance(step, FileSource) and any(split for split, _ in step.patterns)
-        route = _by_file if by_pattern else partial(_by_content, Splitter(step.splits, step.partition_by))
-        outputs = self._rows.read(pipeline, route, names)
-        live = {name: outputs[tag(name)] for name in names}
-        written = [live[name] | f"Write[{name}]" >> beam.ParDo(WriteSplit(context, name)) for name in names]
-        files = tuple(written) | "Files" >> beam.Flatten()
-        shares = tuple((name, None) for name in names) if by_pattern else step.splits
-        finish = Finish(context, shares, self._rows.schema, step.max_rejected, self._rows.spooled)
-        once(pipeline, "Finish", context, finish, beam.pvalue.AsList(files), beam.pvalue.AsList(outputs["seen"]))
-        return live
+        rows = self._rows
+        assert rows.reader is not None, "prepare() comes first"
+        return split_and_write(
+            self._step, self.context, rows.pieces(pipeline), rows.reader, rows.most_good, rows.spooled
+        )
 
-    def _check_partition(self) -> None:
-        name, names = self._step.partition_by, self._rows.schema.names
-        if name is not None and name not in names:
-            raise InputError(f"partition_by names column {name!r}, which the rows do not have.", got=name, valid=names)
+
+def split_and_write(
+    step: Source,
+    context: Context,
+    pieces: beam.PCollection,
+    reader: Reader | beam.pvalue.AsSingleton,
+    most_good: int | None = None,
+    spooled: str | None = None,
+) -> Mapping[str, beam.PCollection]:
+    """Read ``pieces``, split their rows, write each split and finish the folder.
+
+    Parameters
+    ----------
+    pieces
+        Tuples of :class:`~fluent_pipe.arrow.files.Piece`.
+    reader
+        Reads them; a side input where it is known only when the job runs.
+    most_good
+        An upper bound of the rows that are not rejected.
+    spooled
+        A folder in staging that is not needed afterwards.
+
+    Returns
+    -------
+    Mapping of str to PCollection
+        Batches by split.
+    """
+    names, pipeline = step.split_names, pieces.pipeline
+    by_pattern = isinstance(step, FileSource) and any(split for split, _ in step.patterns)
+    route = _by_file if by_pattern else partial(_by_content, Splitter(step.splits, step.partition_by))
+    read = _Read(context, route, step.max_rejected, most_good)
+    outputs = pieces | "Read and split" >> beam.ParDo(read, reader).with_outputs(*map(tag, names), main="seen")
+    live = {name: outputs[tag(name)] for name in names}
+    as_records = step.examples_format == "tfrecord"
+    written = [
+        live[name] | f"Write[{name}]" >> beam.ParDo(WriteSplit(context, name, as_records=as_records)) for name in names
+    ]
+    files = tuple(written) | "Files" >> beam.Flatten()
+    shares = tuple((name, None) for name in names) if by_pattern else step.splits
+    finish = Finish(context, shares, step.max_rejected, spooled, as_records)
+    sides = (beam.pvalue.AsList(files), beam.pvalue.AsList(outputs["seen"]), reader)
+    once(pipeline, "Finish", context, finish, *sides)
+    return live
+
+
+def check_partition(step: Source, reader: Reader | None) -> None:
+    """Raise ``InputError`` where the rows lack the column that decides the split."""
+    name = step.partition_by
+    names = reader.schema.names if reader is not None else []
+    if name is not None and name not in names:
+        raise InputError(f"partition_by names column {name!r}, which the rows do not have.", got=name, valid=names)
 
 
 class _Read(beam.DoFn):  # type: ignore[misc]
@@ -206,24 +266,22 @@ class _Read(beam.DoFn):  # type: ignore[misc]
     def __init__(
         self,
         context: Context,
-        reader: CsvReader | ParquetReader,
         route: Route,
         max_rejected: float,
         most_good: int | None,
     ) -> None:
         super().__init__()
         self._context = context
-        self._reader = reader
         self._route = route
         self._max_rejected = max_rejected
         self._most_good = most_good
 
-    def process(self, element: tuple[Any, ...]) -> Iterator[Any]:
+    def process(self, element: tuple[Any, ...], reader: Reader) -> Iterator[Any]:
         """Read one piece."""
         with self._context.explained():
             piece, rows = Piece(*element), 0
             rejected = RejectedWriter(self._context.folder)
-            for batch, bad in _gather(self._reader.read(piece)):
+            for batch, bad in _gather(reader.read(piece)):
                 rejected.write(bad)
                 self._give_up_early(rejected)
                 if batch is None:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -20,6 +20,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from fluent_pipe.arrow.files import Rejected
 from fluent_pipe.arrow.parquet import BatchWriter
 from fluent_pipe.arrow.predictions import Writer
+from fluent_pipe.arrow.tf_example import serialized
+from fluent_pipe.arrow.tfrecord_file import RecordFile
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.components.base import Context
 from fluent_pipe.errors import InputError
@@ -29,6 +31,17 @@ REJECTED = "rejected"
 
 Written = tuple[str, str, int]
 """Split, name of the file in the split's folder, rows."""
+
+_PARQUET = ".parquet"
+_RECORDS = ".gz"  # as TFX names TFRecord files, which are gzipped
+
+
+class HasSchema(Protocol):
+    """What says of which schema all batches are."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema."""
 
 
 class Seen(NamedTuple):
@@ -98,10 +111,36 @@ class WriteFiles(beam.DoFn):  # type: ignore[misc]
 
 
 class WriteSplit(WriteFiles):
-    """Writes the batches of one split as Parquet."""
+    """Writes the batches of one split as Parquet; with ``as_records``, also as TFRecord files of the same rows."""
 
-    def __init__(self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE) -> None:
-        super().__init__(context, split, f"Split-{split}", rows_per_file=rows_per_file)
+    def __init__(
+        self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE, as_records: bool = False
+    ) -> None:
+        opening: Callable[[Path], Writer] = _WithRecords if as_records else BatchWriter
+        folder = str(rows_folder(Path(), split, as_records))
+        super().__init__(context, split, folder, (opening, _PARQUET), rows_per_file=rows_per_file)
+
+
+class _WithRecords:
+    """One Parquet file, and apart from it the same rows as ``tf.Example``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._batches = BatchWriter(path)
+        artifact, split = path.parents[2], path.parent.name
+        self._records = RecordFile(artifact / split / f"{path.stem}{_RECORDS}")
+
+    @property
+    def rows(self) -> int:
+        return self._batches.rows
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._batches.write(batch)
+        self._records.write(serialized(batch))
+
+    def close(self) -> None:
+        self._batches.close()
+        self._records.close()
 
 
 class RejectedWriter:
@@ -137,32 +176,35 @@ class Finish:
         Where the files are.
     splits
         Names and shares; a share of None where rows go where their file says.
-    schema
-        Of all batches.
     max_rejected
         Share of rows that may be rejected.
     spooled
         A folder in staging that is no longer needed, or None.
+    as_records
+        Whether there are TFRecord files too.
     """
 
     context: Context
     splits: tuple[tuple[str, float | None], ...]
-    schema: pa.Schema
     max_rejected: float
     spooled: str | None = None
+    as_records: bool = False
 
-    def __call__(self, written: Iterable[Written], seen: Iterable[Seen]) -> Mapping[str, int]:
-        """Finish the folder; rows by split."""
+    def __call__(self, written: Iterable[Written], seen: Iterable[Seen], reader: HasSchema) -> Mapping[str, int]:
+        """Finish the folder of batches that ``reader`` read; rows by split."""
         parts, pieces = list(written), [Seen(*piece) for piece in seen]
         rows, rejected = sum(piece.rows for piece in pieces), sum(piece.rejected for piece in pieces)
         check_rejected(pieces, rows + rejected, self.max_rejected)
         by_split = {name: sum(n for split, _, n in parts if split == name) for name, _ in self.splits}
         self._check_splits(by_split)
         if (self.context.folder / REJECTED).exists():
-            name_files(self.context.folder / REJECTED, [p.file for p in pieces if p.file], "rows", ".jsonl")
+            folder = self.context.folder / REJECTED
+            name_files(folder, by_content(folder, [p.file for p in pieces if p.file]), "rows", ".jsonl")
         if self.spooled is not None:
             shutil.rmtree(self.spooled, ignore_errors=True)
-        finish_splits(self.context.folder, by_split, parts, self.schema, rejected=rejected)
+        finish_splits(
+            self.context.folder, by_split, parts, reader.schema, as_records=self.as_records, rejected=rejected
+        )
         return by_split
 
     def _check_splits(self, by_split: Mapping[str, int]) -> None:
@@ -179,8 +221,19 @@ class Finish:
                 )
 
 
+def rows_folder(folder: Path, split: str, as_records: bool) -> Path:  # noqa: FBT001 - of a step's examples_format
+    """Where the Parquet files of a split lie: apart from TFRecord files, since TFX reads all that is beside those."""
+    return (folder / Examples.beside if as_records else folder) / f"Split-{split}"
+
+
 def finish_splits(
-    folder: Path, rows: Mapping[str, int], written: Sequence[Written], schema: pa.Schema, **more: Any
+    folder: Path,
+    rows: Mapping[str, int],
+    written: Sequence[Written],
+    schema: pa.Schema,
+    *,
+    as_records: bool = False,
+    **more: Any,
 ) -> None:
     """Give the files of all splits their names, and write ``examples.json``.
 
@@ -194,11 +247,18 @@ def finish_splits(
         All files that count.
     schema
         Of all batches.
+    as_records
+        Whether there are TFRecord files too.
     more
         Facts besides.
     """
     for split in rows:
-        name_files(folder / f"Split-{split}", [name for owner, name, _ in written if owner == split], "data", ".parquet")
+        rows_in = rows_folder(folder, split, as_records)
+        names = by_content(rows_in, [name for owner, name, _ in written if owner == split])
+        name_files(rows_in, names, "data", _PARQUET)
+        if as_records:
+            same = [f"{Path(name).stem}{_RECORDS}" for name in names]
+            name_files(folder / f"Split-{split}", same, "data_tfrecord", _RECORDS)
     facts = {
         "splits": {name: {"rows": count} for name, count in rows.items()},
         "columns": {field.name: str(field.type) for field in schema},
@@ -232,16 +292,19 @@ def check_rejected(
     )
 
 
+def by_content(folder: Path, names: Iterable[str]) -> list[str]:
+    """Sorted so that the order in which workers came does not show."""
+    return sorted(names, key=lambda name: _digest(folder / name))
+
+
 def name_files(folder: Path, names: Sequence[str], stem: str, suffix: str) -> list[str]:
-    """Number the files ``names`` of a folder and remove all others; the new names, in order."""
+    """Number the files ``names`` of a folder in this order and remove all others; the new names."""
     named = set(names)
     for stray in folder.iterdir():
         if stray.name not in named:
             stray.unlink()
-    # By content, so that the order in which workers came does not show.
-    ordered = sorted(names, key=lambda name: _digest(folder / name))
-    numbered = [f"{stem}-{index:05d}-of-{len(ordered):05d}{suffix}" for index in range(len(ordered))]
-    for name, new in zip(ordered, numbered, strict=True):
+    numbered = [f"{stem}-{index:05d}-of-{len(names):05d}{suffix}" for index in range(len(names))]
+    for name, new in zip(names, numbered, strict=True):
         (folder / name).rename(folder / new)
     return numbered
 

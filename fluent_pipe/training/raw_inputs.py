@@ -18,7 +18,8 @@ import pyarrow as pa
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from fluent_pipe.arrow.tfx import plain, to_tfx
+from fluent_pipe.arrow.tf_example import serialized as serialized
+from fluent_pipe.arrow.tfx import plain
 from fluent_pipe.errors import ArgumentError, TrainingError
 from fluent_pipe.training.columns import pad
 
@@ -211,22 +212,3 @@ class ServedModel:
             inputs = {argument: tf.constant(serialized(batch), tf.string)}
         predictions: np.ndarray[Any, Any] = self._predict(**inputs)[self._output].numpy()
         return predictions[:, 0] if predictions.ndim == 2 and predictions.shape[1] == 1 else predictions
-
-
-def serialized(batch: pa.RecordBatch) -> list[bytes]:
-    """Rows of flat columns as serialized ``tf.Example``; what is missing is left out."""
-    from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
-
-    columns = to_tfx(batch)
-    kept = [i for i, column in enumerate(columns.columns) if not pa.types.is_null(column.type)]
-    narrow = [_narrow(columns.column(i)) for i in kept]
-    encoder = RecordBatchToExamplesEncoder()
-    examples: list[bytes] = encoder.encode(
-        pa.RecordBatch.from_arrays(narrow, names=[columns.schema.names[i] for i in kept])
-    )
-    return examples
-
-
-def _narrow(column: pa.Array) -> pa.Array:
-    """``tf.Example`` knows 32-bit floats alone."""
-    return column.cast(pa.list_(pa.float32())) if pa.types.is_float64(column.type.value_type) else column
