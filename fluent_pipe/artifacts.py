@@ -152,9 +152,10 @@ class HyperParameters(Artifact):
     """A search's best: ``best_hyperparameters.txt``, in KerasTuner's own format, and ``trials.json``.
 
     ``trials.json`` holds ``{"objective": str | null, "direction": "min" | "max" | null, "algorithm": str | null,
-    "best": trial id | null, "values": {name: value}, "trials": [{"id": str, "state": "completed" | "failed", "score":
-    float | null, "seconds": float, "hyperparameters": {name: value}, "metrics": {name: float}, "reason": str}]}``;
-    ``values`` are the best trial's. A file that was given has no trials.
+    "best": trial id | null, "values": {name: value}, "notes": [str], "trials": [{"id": str, "state": "completed" |
+    "failed", "score": float | null, "seconds": float | null, "hyperparameters": {name: value}, "metrics": {name: float
+    | null}, "reason": str}]}``; ``values`` are the best trial's, ``metrics`` those of its best epoch. A file that was
+    given has no trials.
     """
 
     facts_file = "trials.json"
@@ -253,8 +254,8 @@ class InfraBlessing(Artifact):
 
     ``infra.json`` holds ``{"blessed": bool, "reasons": [str], "endpoint": url | null, "load_seconds": float | null,
     "latency_ms": {"p50", "p95", "p99"} | null, "memory_mb": float | null, "requests": int, "concurrency": int,
-    "rows": int, "largest_difference": float | null}``. ``Format-Serving/`` is the model that was served, with
-    ``assets.extra/tf_serving_warmup_requests``.
+    "rows": int, "largest_difference": float | null, "compared_with": str | null}``. ``Format-Serving/`` is the model
+    that was served, with ``assets.extra/tf_serving_warmup_requests``; it is there where the model is blessed.
     """
 
     facts_file = "infra.json"

@@ -168,6 +168,35 @@ def _user() -> str:
         return f"user {os.getuid()}"
 
 
+@app.command(epilog=EXIT_CODES)
+def serve(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where push_to() pushed: a folder of versions; or a SavedModel.")
+    ],
+    name: Annotated[str | None, typer.Option(help="Of the model, in the URL. Default: DIR's name.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of them.")] = "127.0.0.1",
+    signature: Annotated[
+        str | None,
+        typer.Option(help="For requests that name none. Default: serving_raw for columns, else serving_default."),
+    ] = None,
+    max_request_mb: Annotated[float, typer.Option(min=0.001, help="Largest request, in MiB.")] = 32,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Most seconds for an answer.")] = 30,
+    max_batch: Annotated[int, typer.Option(min=1, help="Most rows that requests share a run for; 1: none.")] = 1024,
+    max_waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait; more are refused.")] = 1024,
+    threads: Annotated[int, typer.Option(min=1, help="Runs of the model at once.")] = 2,
+) -> None:
+    """Serve the model in DIR over HTTP, on TensorFlow Serving's REST paths. New versions are taken up as they come."""
+    from fluent_pipe.serving import command
+    from fluent_pipe.serving.limits import Limits
+
+    limits = Limits(int(max_request_mb * 1024 * 1024), timeout, max_batch, max_waiting, threads)
+    try:
+        command.run(folder, name, host=host, port=port, limits=limits, signature=signature)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
 def _root(root: Path | None) -> Path:
     from fluent_pipe.pipeline import Pipeline
 

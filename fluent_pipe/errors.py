@@ -105,6 +105,10 @@ class EvaluationError(FluentPipeError):
     """A metric, slice or threshold cannot be evaluated."""
 
 
+class ServingError(FluentPipeError):
+    """A prediction server cannot load the model, cannot be reached, or does not answer as it must."""
+
+
 class StoreError(FluentPipeError):
     """The root or the metadata store cannot be read or written."""
 

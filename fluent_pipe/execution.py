@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +36,7 @@ from fluent_pipe.store.files import (
     writing,
 )
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
+from fluent_pipe.store.resumable import Resumable, sweep_resumable
 
 if TYPE_CHECKING:
     from fluent_pipe.components.base import Component, Live
@@ -131,6 +133,7 @@ class Execution:
             self.folder.mkdir(parents=True, exist_ok=True)
             clean_abandoned(self.folder)
             sweep_unrecorded(self.folder, self.store.recorded_paths(self.name))
+            sweep_resumable(self.folder)
         hashes = FileHashes(self.root / "file_hashes.sqlite")
         while True:
             steps = [s for s in self.steps if s.id not in self.skipped]
@@ -238,9 +241,10 @@ class Execution:
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes) -> None:
         for step in job:
             self.observer.changed(step.id, "running")
-        with Staging.create(self.folder) as staging:
+        with Staging.create(self.folder) as staging, ExitStack() as held:
             begun = time.monotonic()
-            running = Job(self, job, staging)
+            kept = self._kept(job, keys, held)
+            running = Job(self, job, staging, kept)
             self.loading += time.monotonic() - begun
             begun = time.monotonic()
             try:
@@ -263,8 +267,15 @@ class Execution:
                 inputs = {f: artifact(self.done, ref) for f, ref in step.inputs().items()}
                 key = keys[step.id] or cache_key(step, inputs, running.earlier[step.id], hashes)
                 self._publish(step, staging.path / step.id, key, inputs, shares[step.id])
+                if step.id in kept:
+                    kept[step.id].remove()
         for step in job:
             self._judge(step, self.done[step.id])
+
+    def _kept(self, job: list[Step], keys: Mapping[str, str | None], held: ExitStack) -> dict[str, Resumable]:
+        """Where steps that resume find what an earlier process finished; another run at work there keeps it."""
+        opened = {s.id: Resumable.open(self.folder, key) for s in job if s.resumes and (key := keys[s.id])}
+        return {step: held.enter_context(folder) for step, folder in opened.items() if folder is not None}
 
     def _record_failed(self, step: Step, seconds: float, error: FluentPipeError) -> None:
         try:
@@ -306,7 +317,7 @@ class Execution:
 
 
 class Job:
-    """One Beam job of a run: lowers its steps, runs them, and explains a failure.
+    """One Beam job of a run, or several in turn of one step: lowers its steps, runs them, and explains a failure.
 
     Parameters
     ----------
@@ -316,19 +327,33 @@ class Job:
         In order.
     staging
         Where its components write.
+    kept
+        What outlives a killed process, by step.
     """
 
-    def __init__(self, execution: Execution, steps: list[Step], staging: Staging) -> None:
+    def __init__(
+        self, execution: Execution, steps: list[Step], staging: Staging, kept: Mapping[str, Resumable]
+    ) -> None:
         self._execution = execution
         self._steps = steps
         self._staging = staging
+        self._kept = kept
         self._live: dict[str, Live] = {}
         self._building: dict[str, float] = {}
         self.earlier = {s.id: self._earlier(s) for s in steps}
         self._components = self._lower()
 
     def run(self, runner: Runner) -> dict[str, float]:
-        """Run the job; seconds by step, as far as they can be told apart."""
+        """Run the job, again as long as a component asks for it; seconds by step, as far as they can be told apart."""
+        seconds = {s.id: 0.0 for s in self._steps}
+        again = True
+        while again:
+            progress.check()
+            ran, again = self._run_once(runner)
+            seconds = {step: seconds[step] + ran[step] for step in seconds}
+        return seconds
+
+    def _run_once(self, runner: Runner) -> tuple[dict[str, float], bool]:
         components = self._components
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
@@ -336,10 +361,8 @@ class Job:
                     with component.context.explained():
                         component.prepare()
                 result = runner.run(lambda pipeline: self._build(pipeline, components))
-                for component in components.values():
-                    with component.context.explained():
-                        component.finish()
-                return self._seconds(result)
+                again = [_finish(c) for c in components.values()]
+                return self._seconds(result), any(again)
             except KeyboardInterrupt:
                 raise
             except Exception as error:
@@ -369,6 +392,7 @@ class Job:
                     key=self._execution.keys.get(step.id) or "",
                     run=self._execution.run_id,
                     home=str(self._execution.folder),
+                    resume=str(self._kept[step.id].path) if step.id in self._kept else None,
                 )
                 plain = replace(step, conditions=())  # the user's conditions stay here: a step travels to workers
                 components[step.id] = lower(plain, context, self._resolve, self.earlier[step.id])
@@ -390,7 +414,7 @@ class Job:
                 for split, collection in self._live[ref.step].items()
             }
             component = components[step.id]
-            component.pipeline = None  # Beam holds a transform to the pipeline of an earlier attempt
+            component.pipeline = None  # Beam keeps that of an earlier job, and refuses another
             self._live[step.id] = (flowing or pipeline) | step.id >> component
             self._building[step.id] = time.monotonic() - begun
 
@@ -400,7 +424,6 @@ class Job:
     def _clear(self) -> None:
         for step in self._steps:
             self._staging.folder(step.id)
-            self._components[step.id].pipeline = None  # where Beam keeps the graph of the attempt before
             progress.forget(step.id)
 
     def _explain(self, error: Exception, components: Mapping[str, Component]) -> FluentPipeError:
@@ -426,6 +449,11 @@ class Job:
         named = re.search(r"while running '([^/'\[]+)", str(error))
         ids = [s.id for s in self._steps]
         return named[1] if named and named[1] in ids else ids[0]
+
+
+def _finish(component: Component) -> bool:
+    with component.context.explained():
+        return component.finish()
 
 
 class _Late(Mapping[str, Any]):

@@ -10,10 +10,11 @@ from fluent_pipe.artifacts import Artifact, Examples
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.delivery import Approve, BulkInfer, PushTo
+from fluent_pipe.steps.delivery import Approve, BulkInfer, InfraValidate, PushTo
 from fluent_pipe.steps.model import Evaluate, Preprocess, Train, WithBaseModel
 from fluent_pipe.steps.own import Apply, Filter, Map
 from fluent_pipe.steps.sources import FromBeam, FromCsv, FromMemory, FromParquet, FromTfRecord
+from fluent_pipe.steps.tuning import Tune, WithHyperparameters
 
 if TYPE_CHECKING:
     from fluent_pipe.components.base import Component, Context
@@ -46,6 +47,10 @@ def lower(  # noqa: C901 - one flat match
     def given(kind: Callable[..., Any], field: str) -> Any:
         artifact, live = resolve(field, step.inputs()[field])
         return kind(field, artifact=artifact, live=live)
+
+    def value(field: str) -> Any:
+        """An input whose value is needed, and which may not have been asked for."""
+        return resolve(field, step.inputs()[field])[0] if field in step.inputs() else None
 
     match step:
         case FromCsv() | FromParquet() | FromTfRecord() | FromMemory():
@@ -94,11 +99,12 @@ def lower(  # noqa: C901 - one flat match
             examples = given(inputs.ExamplesInput, "examples")
             return preprocess.Preprocess(step, context, examples, given(inputs.SchemaInput, "schema"))
         case Train():
-            from fluent_pipe.components import inputs, train
+            from fluent_pipe.components import train
             from fluent_pipe.training.warm_start import Beginning
 
             begin = Beginning(
-                base_model=given(inputs.Input, "base_model").value if step.base_model else None,
+                hyperparameters=value("hyperparameters"),
+                base_model=value("base_model"),
                 earlier=_folder(step.warm_start, earlier.get("warm_start")),
                 asked=step.warm_start is not None,
                 own=isinstance(step.warm_start, Earlier),
@@ -108,6 +114,15 @@ def lower(  # noqa: C901 - one flat match
             from fluent_pipe.components import base_model
 
             return base_model.WithBaseModel(step, context)
+        case Tune():
+            from fluent_pipe.components import tune
+
+            graph, _, schema_ = _model_inputs(given)
+            return tune.Tune(step, context, graph, schema_, value("base_model"))
+        case WithHyperparameters():
+            from fluent_pipe.components import hyperparameters
+
+            return hyperparameters.WithHyperparameters(step, context)
         case Evaluate():
             from fluent_pipe.components import evaluate, inputs
 
@@ -118,11 +133,16 @@ def lower(  # noqa: C901 - one flat match
 
             verdicts = [given(inputs.Input, f) if getattr(step, f) else None for f in ("blessing", "infra")]
             return approve.Approve(step, context, given(inputs.Input, "model"), *verdicts)
+        case InfraValidate():
+            from fluent_pipe.components import infra_validate, inputs
+
+            examples = given(inputs.ExamplesInput, "examples")
+            return infra_validate.InfraValidate(step, context, given(inputs.Input, "model"), examples)
         case PushTo():
             from fluent_pipe.components import inputs, push
 
-            blessing = given(inputs.Input, "blessing") if step.blessing else None
-            return push.PushTo(step, context, given(inputs.Input, "model"), blessing)
+            judged = {f: given(inputs.Input, f) for f in ("blessing", "infra", "approval") if getattr(step, f)}
+            return push.PushTo(step, context, given(inputs.Input, "model"), **judged)
         case BulkInfer():
             from fluent_pipe.components import bulk_infer, inputs
 

@@ -155,7 +155,7 @@ def _plan_step(
         return PlannedStep(step, "run", key, reason="no published result has its key")
     facts = stored.artifacts[0].facts()
     if not step.still_holds(facts):
-        return PlannedStep(step, "run", key, reason="what it left outside the store is gone")
+        return PlannedStep(step, "run", key, reason="what it left or found outside the store holds no more")
     return PlannedStep(step, "cached", key, stored)
 
 

@@ -13,6 +13,8 @@ from fluent_pipe.artifacts import (
     Approval,
     Evaluation,
     Examples,
+    HyperParameters,
+    InfraBlessing,
     Model,
     ModelBlessing,
     Predictions,
@@ -257,6 +259,51 @@ class TransformResult(Tabular[TransformGraph]):
         return [{"feature": n, **f, "role": roles.get(n, "")} for n, f in facts["features"].items()]
 
 
+class TrialsResult(Tabular[HyperParameters]):
+    """What ``tune`` tried; one row a trial."""
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The best hyperparameters by name: of the best trial, or of the file that was given."""
+        return dict(self.artifact.facts()["values"])
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing of the search as a whole, such as that nothing was improved."""
+        return list(self.artifact.facts()["notes"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Trial, state, score, seconds, hyperparameters, metrics of the best epoch, and why a trial failed."""
+        trials = self.artifact.facts()["trials"]
+        own = ("trial", "state", "score", "seconds", "reason")
+        named = list(dict.fromkeys(n for t in trials for n in t["hyperparameters"]))
+        metrics = list(dict.fromkeys(n for t in trials for n in t["metrics"]))
+        return [
+            {
+                "trial": t["id"],
+                "state": t["state"],
+                "score": t["score"],
+                "seconds": t["seconds"],
+                **{f"hp/{n}" if n in (*own, *metrics) else n: t["hyperparameters"].get(n) for n in named},
+                **{n: t["metrics"].get(n) for n in metrics},
+                "reason": t["reason"],
+            }
+            for t in trials
+        ]
+
+    def __repr__(self) -> str:
+        facts = self.artifact.facts()
+        if not facts["trials"]:
+            return text_table([{"hyperparameter": n, "value": v} for n, v in self.best.items()])
+        rows = self.rows()
+        metrics = {n for t in facts["trials"] for n in t["metrics"]}
+        failed = any(t["reason"] for t in facts["trials"])
+        hidden = {*metrics, "tuner/bracket", "tuner/round", "tuner/initial_epoch", *(() if failed else ("reason",))}
+        shown = [n for n in rows[0] if n not in hidden]
+        best = f"best: trial {facts['best']} by {facts['objective']} ({facts['direction']})"
+        return "\n".join([text_table(rows, shown), best, *facts["notes"]])
+
+
 class ModelResult(Tabular[Model]):
     """The trained model; one row an epoch."""
 
@@ -430,6 +477,60 @@ class ApprovalResult(Result[Approval]):
             return f"not approved: {self.note}"
         head = f"{'approved' if self else 'rejected'} by {self.by} at {facts['at']}"
         return f"{head}: {self.note}" if self.note else head
+
+
+class InfraResult(Tabular[InfraBlessing]):
+    """What a prediction server made of the model; one row a figure."""
+
+    @property
+    def blessed(self) -> bool:
+        """Whether the model serves, within all limits."""
+        return bool(self.artifact.facts()["blessed"])
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the model was refused; empty if it was not."""
+        return list(self.artifact.facts()["reasons"])
+
+    @property
+    def latency_ms(self) -> dict[str, float] | None:
+        """Milliseconds of the 50th, 95th and 99th percentile; None where no request was timed."""
+        found: dict[str, float] | None = self.artifact.facts()["latency_ms"]
+        return found
+
+    @property
+    def load_seconds(self) -> float | None:
+        """Seconds until the model was loaded; None for a server that ran before."""
+        seconds: float | None = self.artifact.facts()["load_seconds"]
+        return seconds
+
+    @property
+    def memory_mb(self) -> float | None:
+        """Largest resident memory of the server in MB; None for a server that ran before."""
+        memory: float | None = self.artifact.facts()["memory_mb"]
+        return memory
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Figure and value, of those that were measured."""
+        facts = self.artifact.facts()
+        latency = facts["latency_ms"] or {}
+        measured = {
+            "seconds to load": facts["load_seconds"],
+            **{f"latency {percentile}, ms": value for percentile, value in latency.items()},
+            "memory, MB": facts["memory_mb"],
+            "requests": facts["requests"],
+            "concurrency": facts["concurrency"],
+            "rows compared": facts["rows"],
+            "largest difference": facts["largest_difference"],
+        }
+        return [{"figure": name, "value": value} for name, value in measured.items() if value is not None]
+
+    def __bool__(self) -> bool:
+        return self.blessed
+
+    def __repr__(self) -> str:
+        head = "infra-blessed" if self.blessed else "not infra-blessed:"
+        return "\n".join([head, *(f"  {r}" for r in self.reasons), super().__repr__()])
 
 
 class PushedResult(Result[PushedModel]):

@@ -18,6 +18,8 @@ from fluent_pipe.artifacts import (
     Artifact,
     Evaluation,
     Examples,
+    HyperParameters,
+    InfraBlessing,
     Model,
     ModelBlessing,
     Predictions,
@@ -108,6 +110,11 @@ class Run:
         return results.TransformResult(self._get(TransformGraph))
 
     @property
+    def trials(self) -> results.TrialsResult:
+        """What ``tune`` tried, and the best of it."""
+        return results.TrialsResult(self._get(HyperParameters))
+
+    @property
     def model(self) -> results.ModelResult:
         """The trained model."""
         return results.ModelResult(self._get(Model))
@@ -126,6 +133,11 @@ class Run:
     def approval(self) -> results.ApprovalResult:
         """What a person decided."""
         return results.ApprovalResult(self._get(Approval))
+
+    @property
+    def infra(self) -> results.InfraResult:
+        """What a prediction server made of the model: the verdict, latency, memory."""
+        return results.InfraResult(self._get(InfraBlessing))
 
     @property
     def pushed(self) -> results.PushedResult:

@@ -148,6 +148,26 @@ def test_a_model_that_is_not_blessed_is_not_pushed(copy, tmp_path):
     assert not refused.blessing
 
 
+def test_a_model_that_serves_badly_is_not_pushed_and_is_asked_again(copy, tmp_path):
+    prefix = replace(copy, steps=copy.steps[:-1])
+    limits = {"max_load_seconds": 1e-6, "max_latency_ms": 1e-3, "max_memory_mb": 1}
+    refused = prefix.infra_validate(**limits).push_to(tmp_path / "serving")
+    run = refused.run(progress=False)
+    assert run.state == "not pushed"
+    assert run.pushed.reasons == run.infra.reasons
+    assert [next(name for name in limits if f"({name})" in reason) for reason in run.infra.reasons] == [*limits]
+    assert run.infra.memory_mb > 50, "what was measured is told"
+    assert not (tmp_path / "serving").exists()
+    assert {p.step.id: p.state for p in refused.plan().steps}["infra_validate"] == "run", "it may have been busy"
+
+    pipeline = prefix.infra_validate(max_load_seconds=60, max_latency_ms=5000).push_to(tmp_path / "serving")
+    run = pipeline.run(progress=False)
+    assert run.state == "succeeded"
+    assert run.infra
+    assert (run.pushed.destination / "assets.extra" / "tf_serving_warmup_requests").is_file()
+    assert {p.state for p in pipeline.plan().steps} == {"cached"}
+
+
 def test_drift_against_the_last_run_on_other_data_ends_the_run(copy, tmp_path):
     shifted = [{**t, "miles": round(t["miles"] * 9 + 40, 3)} for t in trips.rows(seed=8)]
     csv = trips.write(tmp_path / "shifted.csv", shifted)

@@ -95,6 +95,11 @@ def test_an_import_that_is_never_made_is_no_matter(pipeline) -> None:
     assert pipeline.preprocess().train(file).steps[-1].run_fn is not None
 
 
+def test_a_function_of_a_neighbouring_file_may_have_other_users(pipeline) -> None:
+    written("def pipeline_of_tfx():\n    import tfx", "features.py")
+    assert pipeline.preprocess().train(written("import features\ndef run_fn(fn_args): ...")).steps[-1].run_fn
+
+
 def test_custom_config_is_json(pipeline) -> None:
     train = pipeline.preprocess().train(custom_config={"layers": [8, 4], "rate": 0.1}).steps[-1]
     assert train.custom_config == '{"layers": [8, 4], "rate": 0.1}'

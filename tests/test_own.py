@@ -6,9 +6,11 @@ import functools
 import json
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -96,6 +98,8 @@ def source(stored, tmp_path):
 
 
 def test_a_function_is_called_with_artifacts_and_arguments(source):
+    pipeline = source.apply(longest_trips(count=3)).apply(shortest).generate_statistics()
+    assert pipeline.plan().jobs == (("longest_trips",), ("shortest",), ("generate_statistics",)), "called once"
     run = source.apply(longest_trips(count=3)).apply(shortest).run(progress=False)
     assert run.artifact(Report, step="longest_trips").facts() == {"miles": [12.0] * 3}
     assert run.artifact(Report).facts() == {"miles": [12.0]}, "the last one"
@@ -328,6 +332,42 @@ def test_what_cannot_be_pickled_is_named(source):
 )
 def test_a_type_of_ours_holds_what_it_says(source, outputs, words):
     refused(source.apply(wrapped(another_file, outputs)), "another_file", *words)
+
+
+SLOW = """
+import time
+from pathlib import Path
+import pyarrow as pa
+import fluent_pipe as fp
+
+class Report(fp.Artifact):
+    facts_file = "report.json"
+
+@fp.component(outputs=Report)
+def slow(examples: fp.Examples, out: Path) -> None:
+    (out / "report.json").write_text("{}")
+    time.sleep(600)
+
+pipeline = fp.Pipeline("p").from_arrow(pa.table({"a": list(range(100))})).apply(slow)
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_a_component(tmp_path):
+    (tmp_path / "pipeline.py").write_text(SLOW)
+    command = [sys.executable, "-m", "fluent_pipe.cli", "run", "pipeline.py", "--root", "root"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("root/p/.staging/*/slow/report.json")):
+        assert process.poll() is None
+        assert time.monotonic() < end, "the component was not called"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert not list(tmp_path.glob("root/p/slow/*")), "nothing half-written is published"
+    assert not list(tmp_path.glob("root/p/.staging/*/*"))
 
 
 # The worked examples

@@ -43,21 +43,33 @@ class DeliveryCalls(SourceCalls):
         Parameters
         ----------
         max_load_seconds
-            Most seconds until the server answers for the model. None: no limit.
+            Most seconds for the server to load the model and to answer its warm-up requests; starting Python and
+            importing TensorFlow are not counted. None: no limit.
         max_latency_ms
             Most milliseconds of the 95th percentile of requests. None: no limit.
         max_memory_mb
-            Most resident memory of the server, in MB. None: no limit.
+            Most resident memory of the server, in MB (1e6 bytes). None: no limit.
         requests
             Requests of one row each that are timed.
         concurrency
             Requests under way at once.
         endpoint
             URL of a server that runs already, with TensorFlow Serving's REST paths:
-            ``"http://localhost:8501/v1/models/flights"``. Default: a process of our own, on loopback.
+            ``"http://localhost:8501/v1/models/flights"``. Default: a process of our own, on loopback. Of a server that
+            runs already, neither loading nor memory is measured.
         resources
             What the check asks of its worker.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not valid, or a limit on memory is given for an ``endpoint``.
         """
+        if endpoint is not None and max_memory_mb is not None:
+            raise ArgumentError(
+                "infra_validate(max_memory_mb=) cannot be measured of a server that runs already.",
+                fix="Leave out max_memory_mb= or endpoint=.",
+            )
         return self._then(
             InfraValidate(
                 id=self._id("infra_validate"),

@@ -53,7 +53,8 @@ class ModelCalls(Chain):
     ) -> Self:
         """Search for hyperparameters with KerasTuner; :meth:`train` takes the best up by itself.
 
-        A search that is stopped half-way goes on, at the next run, after the trials that finished.
+        A search that is stopped half-way goes on, at the next run, after the trials that finished. A ``tuner_fn``
+        brings its own objective, algorithm and number of trials; those given here are left aside.
 
         Parameters
         ----------
@@ -85,6 +86,7 @@ class ModelCalls(Chain):
         """
         user = None if function is None else user_function(function, "tuner_fn", "build_model", call="tune")
         is_tuner_fn = user is not None and user.name == "tuner_fn"
+        validated = checks.validation_split(self._splits) is not None
         return self._then(
             Tune(
                 id=self._id("tune"),
@@ -94,11 +96,11 @@ class ModelCalls(Chain):
                 build_model=None if is_tuner_fn else user,
                 tuner_fn=user if is_tuner_fn else None,
                 objective=checks.objective(objective),
-                direction=checks.one_of(direction, ("min", "max", None), "direction"),
+                direction=None if is_tuner_fn else checks.direction(objective, direction, validated=validated),
                 trials=checks.count(trials, "trials"),
-                algorithm=checks.one_of(algorithm, ("random", "grid", "bayesian", "hyperband"), "algorithm"),
+                algorithm=checks.algorithm(algorithm, checks.count(epochs, "epochs")),
                 parallel=checks.count(parallel, "parallel"),
-                epochs=checks.count(epochs, "epochs"),
+                epochs=epochs,
                 steps=None if steps is None else checks.count(steps, "steps"),
                 batch_size=checks.count(batch_size, "batch_size"),
                 seed=seed,

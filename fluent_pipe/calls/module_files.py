@@ -49,7 +49,7 @@ def user_function(source: Callable[..., Any] | str, *names: str, call: str) -> U
     file = Path(function.source) if function.is_file else sources.file_of(function.source)
     trees, _ = sources.local_files(file)
     for path, tree in trees.items():
-        _refuse_tfx(tree, path, call)
+        _refuse_tfx(tree, path, call, inside=path == file.absolute())
     if not function.is_file:
         return function
     defined = sources.top_names(trees[file.absolute()])
@@ -60,8 +60,8 @@ def user_function(source: Callable[..., Any] | str, *names: str, call: str) -> U
     return UserFunction(function.source, next((name for name in names if name in defined), names[-1]))
 
 
-def _refuse_tfx(tree: ast.Module, path: Path, call: str) -> None:
-    imports = list(_imports_of_tfx(tree.body))
+def _refuse_tfx(tree: ast.Module, path: Path, call: str, *, inside: bool) -> None:
+    imports = list(_imports_of_tfx(tree.body, inside=inside))
     if not imports:
         return
     used = [name for node in imports for name in _used(node, tree)]
@@ -72,17 +72,25 @@ def _refuse_tfx(tree: ast.Module, path: Path, call: str) -> None:
     )
 
 
-def _imports_of_tfx(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Imports of ``tfx`` that would be made, in functions too: not those for type checkers, nor those that may fail."""
+def _imports_of_tfx(body: list[ast.stmt], *, inside: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Imports of ``tfx`` that would be made: not those for type checkers, nor those that may fail.
+
+    Parameters
+    ----------
+    inside
+        Whether functions are looked into too; in a file beside the module file they may have other users.
+    """
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             if any(name.split(".")[0] == "tfx" for name in _imported(node)):
                 yield node
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from _imports_of_tfx(node.orelse)
+            yield from _imports_of_tfx(node.orelse, inside=inside)
+        elif isinstance(node, ast.FunctionDef) and not inside:
+            continue
         elif not (isinstance(node, ast.Try) and any(_catches_imports(handler) for handler in node.handlers)):
             for part in ("body", "orelse", "finalbody", "handlers"):
-                yield from _imports_of_tfx(getattr(node, part, None) or [])
+                yield from _imports_of_tfx(getattr(node, part, None) or [], inside=inside)
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:

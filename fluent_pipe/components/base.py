@@ -40,6 +40,8 @@ class Context:
         Id of the run.
     home
         The pipeline's folder, ``root/<pipeline>``.
+    resume
+        Folder that outlives a killed process, with what an earlier one has finished in part; None where nothing is kept.
     """
 
     step: str
@@ -47,6 +49,7 @@ class Context:
     key: str = ""
     run: str = ""
     home: str = ""
+    resume: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -111,8 +114,15 @@ class Component(beam.PTransform):  # type: ignore[misc]
     def prepare(self) -> None:
         """Look, on the driver and before any graph is built, at what the graph depends on."""
 
-    def finish(self) -> None:
-        """Look, on the driver and when the job has ended well, at what lies in the folder; raise to have it refused."""
+    def finish(self) -> bool:
+        """Look, on the driver and when the job has ended well, at what lies in the folder; raise to have it refused.
+
+        Returns
+        -------
+        bool
+            Whether another job is wanted, for a step that runs several in turn.
+        """
+        return False
 
     def try_again(self) -> bool:
         """Whether a job that failed is worth another try; the component has then changed what it will build."""

@@ -57,7 +57,7 @@ class Apply(Component):
         once(pipeline, "Call", self.context, _Call(carried, self._watch(given), self.context.folder))
         return {}
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
         """Check the folder, and the inputs of a component that built transforms."""
         self._guard.check()
         folder = self.context.folder
@@ -65,6 +65,7 @@ class Apply(Component):
             if kind is Examples and not self._own.flows:
                 describe_examples(folder, self._step.split_names, Whose(self._own.name, self._own.where))
             _check(self._own, kind(folder, "", self.context.step))
+        return False
 
     def explain(self, error: Exception) -> FluentPipeError | None:
         mine = self._own.builds and f"while running '{self.context.step}/" in str(error)

@@ -11,20 +11,21 @@ from typing import Any
 
 import apache_beam as beam
 import keras
-import keras_tuner
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import Examples, Schema, TransformGraph
+from fluent_pipe.artifacts import BaseModel, Examples, Schema, TransformGraph
 from fluent_pipe.components.base import Component, Context, Live, once
-from fluent_pipe.components.inputs import ExamplesInput, SchemaInput, TransformGraphInput
+from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
 from fluent_pipe.errors import ArgumentError, TrainingError
 from fluent_pipe.steps.model import Train as TrainStep
+from fluent_pipe.steps.tuning import Tune as TuneStep
 from fluent_pipe.training import vocabularies
 from fluent_pipe.training.data import TrainingData
 from fluent_pipe.training.export import export_model
 from fluent_pipe.training.fit import Fitting, fit, quiet_tensorflow
+from fluent_pipe.training.hyperparameters import build_with, read
 from fluent_pipe.training.run_fn import call_run_fn, fn_args
-from fluent_pipe.training.user_model import build, features_used
+from fluent_pipe.training.user_model import features_used
 from fluent_pipe.training.warm_start import Beginning, warm_start
 
 
@@ -78,7 +79,7 @@ def _train(
 ) -> None:
     quiet_tensorflow()
     keras.utils.set_random_seed(step.seed)
-    _check_splits(step, graph)
+    check_splits(step, graph)
     if step.run_fn is not None:
         facts = _with_run_fn(step, context.folder, begin, graph, schema)
     else:
@@ -106,6 +107,8 @@ def _with_run_fn(
         base_model=begin.for_run_fn,
         custom_config=step.custom_config,
     )
+    tuned = begin.hyperparameters
+    arguments.hyperparameters = None if tuned is None else read(tuned.best)
     started = time.monotonic()
     call_run_fn(step.run_fn, arguments)
     return {
@@ -113,7 +116,7 @@ def _with_run_fn(
         "epochs": step.epochs,
         "seconds": time.monotonic() - started,
         "parameters": None,
-        "hyperparameters": {},
+        "hyperparameters": {} if tuned is None else dict(tuned.facts()["values"]),
         **begin.facts,
     }
 
@@ -121,19 +124,15 @@ def _with_run_fn(
 def _with_build_model(
     step: TrainStep, context: Context, begin: Beginning, graph: TransformGraph, examples: Examples
 ) -> dict[str, Any]:
-    data = TrainingData(graph, train_split=step.train_split, base_model=begin.base_model)
-    if data.class_count == 1:
-        raise TrainingError(
-            f"Label {data.label!r} has one class, {(data.classes or ['?'])[0]!r}: there is nothing to learn.",
-            fix="Look at how preprocess makes the label, and at how the rows are split.",
-        )
-    hp = keras_tuner.HyperParameters()
-    model = build(step.build_model, data, hp)
+    data = training_data(step, graph, begin.base_model)
+    tuned = begin.hyperparameters
+    config, where = (None, None) if tuned is None else (read(tuned.best), f"{tuned.step}, {tuned.best}")
+    model, used = build_with(step.build_model, data, config, where=where)
     features = features_used(model, data)
     meanings = vocabularies.vocabularies(data)
     begun = begin.facts
     if begin.earlier is not None:
-        begun["warm_start"] = warm_start(model, data, meanings, begin, hp.values)
+        begun["warm_start"] = warm_start(model, data, meanings, begin, used)
     weights = dict(step.class_weights) if isinstance(step.class_weights, tuple) else step.class_weights
     started = time.monotonic()
     history = fit(
@@ -166,17 +165,43 @@ def _with_build_model(
         "seconds": fitted - started,
         "export_seconds": time.monotonic() - fitted,
         "parameters": model.count_params(),
-        "hyperparameters": hp.values,
+        "hyperparameters": used,
         "features": features,
         **begun,
     }
 
 
-def _check_splits(step: TrainStep, graph: TransformGraph) -> None:
+def training_data(step: TrainStep | TuneStep, graph: TransformGraph, base_model: BaseModel | None) -> TrainingData:
+    """What ``build_model`` is given.
+
+    Raises
+    ------
+    TrainingError
+        If there is no label, or it has one class alone.
+    """
+    data = TrainingData(graph, train_split=step.train_split, base_model=base_model)
+    if data.class_count == 1:
+        raise TrainingError(
+            f"Label {data.label!r} has one class, {(data.classes or ['?'])[0]!r}: there is nothing to learn.",
+            fix="Look at how preprocess makes the label, and at how the rows are split.",
+        )
+    return data
+
+
+def check_splits(step: TrainStep | TuneStep, graph: TransformGraph) -> None:
+    """Check that the splits to train and to validate on are there and have rows.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such split.
+    TrainingError
+        If one has no rows.
+    """
     rows = {name: split["rows"] for name, split in graph.facts()["splits"].items()}
     for split in filter(None, (step.train_split, step.validation_split)):
         if split not in rows:
-            raise ArgumentError(f"train(): there is no split {split!r}.", got=split, valid=rows)
+            raise ArgumentError(f"{step.call}(): there is no split {split!r}.", got=split, valid=rows)
         if not rows[split]:
             raise TrainingError(f"Split {split!r} has no rows.", fix="Give it a larger share, or read more rows.")
 

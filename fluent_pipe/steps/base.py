@@ -96,6 +96,8 @@ class Step:
     outside the store and is not to be done again because a later step failed."""
     alone: ClassVar[bool] = False
     """True if no other step is ever in its Beam job: it runs several in turn, waits, or measures the machine."""
+    resumes: ClassVar[bool] = False
+    """True if what its component has finished in part is kept for the next run when a run is stopped or killed."""
 
     def inputs(self) -> dict[str, Ref[Any]]:
         """References to earlier steps, by field name."""

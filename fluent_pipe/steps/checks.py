@@ -283,6 +283,39 @@ def objective(name: Any) -> str:
     return name
 
 
+def direction(objective: str, given: Any, *, validated: bool) -> Any:
+    """``"min"`` or ``"max"``, as given or as the objective's name tells.
+
+    Parameters
+    ----------
+    validated
+        Whether there is a split to validate on.
+    """
+    if objective.startswith("val_") and not validated:
+        raise ArgumentError(
+            f"objective={objective!r} is measured on a validation split, and there is one split alone.",
+            fix=f'Split the data, for example splits={{"train": 8, "eval": 2}}, or tune for {objective[4:]!r}.',
+        )
+    found = one_of(given, ("min", "max", None), "direction") or metrics.direction(objective)
+    if found is None:
+        raise ArgumentError(
+            f"Whether a lower or a higher {objective!r} is better cannot be told from its name.",
+            fix='Give direction="min" or direction="max".',
+        )
+    return found
+
+
+def algorithm(name: Any, epochs: int) -> Any:
+    """How a search chooses what to try next."""
+    one_of(name, ("random", "grid", "bayesian", "hyperband"), "algorithm")
+    if name == "hyperband" and epochs < 3:
+        raise ArgumentError(
+            f"hyperband gives promising trials more epochs, and epochs={epochs} leaves none to give.",
+            fix="Give epochs=3 or more: the most that a trial gets.",
+        )
+    return name
+
+
 def limit(value: Any, name: str) -> float | None:
     """A positive number, or None for no limit."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):

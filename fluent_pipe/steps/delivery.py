@@ -65,6 +65,9 @@ class InfraValidate(Step):
     produces: ClassVar[tuple[type[InfraBlessing], ...]] = (InfraBlessing,)
     alone: ClassVar[bool] = True
 
+    def still_holds(self, facts: Mapping[str, Any]) -> bool:
+        return bool(facts["blessed"])  # a machine that was busy, or a server that was down, is asked anew
+
 
 @dataclass(frozen=True, kw_only=True)
 class Approve(Step):

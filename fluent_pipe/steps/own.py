@@ -39,9 +39,10 @@ class Apply(Step):
         return self.component.outputs
 
     @property
-    def gates(self) -> bool:  # type: ignore[override]  # where a later step might else wait for what does not flow
-        """Whether later steps take what it leaves for one of the library's own results, and it does not flow."""
-        return not self.component.flows and any(t in TYPES.values() for t in self.component.outputs)
+    def gates(self) -> bool:  # type: ignore[override]  # each component says
+        """True for a function, not to be called again because a later step failed, and for what does not flow."""
+        own = self.component
+        return not own.builds or (not own.flows and any(kind in TYPES.values() for kind in own.outputs))
 
     def inputs(self) -> dict[str, Ref[Any]]:
         return dict(self.given)

@@ -71,6 +71,7 @@ class Tune(Step):
     call: ClassVar[str] = "tune"
     produces: ClassVar[tuple[type[HyperParameters], ...]] = (HyperParameters,)
     alone: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,21 +58,13 @@ class Vocabulary:
 
 def vocabularies(data: TrainingData) -> dict[str, Vocabulary]:
     """What the ids of every feature stand for, and the classes of the label where they have names."""
-    graph = _Graph(data.transform_graph)
-    categories = data.categories
-    found = {}
-    for name in data.categorical_features:
-        size = data.cardinality(name)
-        if name in categories:
-            words = {str(value).encode(): place for place, value in enumerate(categories[name])}
-            found[name] = Vocabulary(size, words)
-        else:
-            found[name] = graph.vocabulary(name, size) or _counted(data, name, size)
-    if data.classes is not None:
-        words = {str(value).encode(): index for index, value in enumerate(data.classes)}
-        found[data.label] = Vocabulary(len(words), words)
-    elif data.class_count and (looked := graph.vocabulary(data.label, data.class_count)):
-        found[data.label] = looked
+    sizes = {name: data.cardinality(name) for name in data.categorical_features}
+    asked = sizes if data.class_count is None else {**sizes, data.label: data.class_count}
+    found = _Graph(data.transform_graph).vocabularies(asked)
+    found = {name: found.get(name) or _counted(data, name, size) for name, size in sizes.items()} | found
+    for name, values in {**data.categories, **({data.label: data.classes} if data.classes else {})}.items():
+        words = {str(value).encode(): place for place, value in enumerate(values)}
+        found[name] = Vocabulary(sizes.get(name, len(words)), words)
     return found
 
 
@@ -82,6 +75,24 @@ def _counted(data: TrainingData, name: str, size: int) -> Vocabulary:
     return Vocabulary(size, {str(i).encode(): i for i in range(size)})
 
 
+@dataclass(frozen=True)
+class _Lookup:
+    """The one look-up that a feature comes from, and what its table holds."""
+
+    find: tf.Operation
+    output: tf.Tensor
+    words: np.ndarray[Any, Any]
+    places: np.ndarray[Any, Any]
+
+    @property
+    def table(self) -> str:
+        return str(self.find.inputs[0].name)
+
+    @property
+    def keys(self) -> tf.Tensor:
+        return self.find.inputs[1]
+
+
 class _Graph:
     """A transform graph, from its lookup tables to its features."""
 
@@ -89,48 +100,60 @@ class _Graph:
         self._loader = loader
         self._captures = loader._func_graph.captures  # noqa: SLF001 - TFT keeps what leads from a table to a feature nowhere else
 
-    def vocabulary(self, name: str, size: int) -> Vocabulary | None:
-        """The vocabulary of a feature that comes from lookup tables; None for one that does not."""
-        values = _values(self._loader.structured_outputs[name])
-        finds = list(_finds(values.op))
-        if not finds:
-            return None
-        tables = [self._outside.get(find.inputs[0].name) for find in finds]
-        if any(table is None for table in tables):  # a table inside a branch or a loop
-            return Vocabulary(size, None, "tables out of reach")
-        contents = [_content(find, table) for find, table in zip(finds, tables, strict=True)]
-        if len(finds) == 1:
-            ids = self._ids(finds[0], values, contents[0])
-            if ids is not None:
-                return Vocabulary(size, dict(zip(_bytes(contents[0]), ids.tolist(), strict=True)))
-        return Vocabulary(size, None, _digest(contents))
+    def vocabularies(self, sizes: Mapping[str, int]) -> dict[str, Vocabulary]:
+        """The vocabularies of those features that come from lookup tables.
+
+        Parameters
+        ----------
+        sizes
+            Number of ids by feature.
+        """
+        found: dict[str, Vocabulary] = {}
+        alone: dict[str, _Lookup] = {}
+        for name, size in sizes.items():
+            values = _values(self._loader.structured_outputs[name])
+            finds = list(_finds(values.op))
+            tables = [self._outside.get(find.inputs[0].name) for find in finds]
+            if any(table is None for table in tables):  # a table inside a branch or a loop
+                found[name] = Vocabulary(size, None, "tables out of reach")
+            elif finds:
+                contents = [_content(find, table) for find, table in zip(finds, tables, strict=True)]
+                found[name] = Vocabulary(size, None, _digest(contents))
+                if len(finds) == 1:
+                    alone[name] = _Lookup(finds[0], values, *contents[0])
+        for name, ids in self._ids(alone).items():
+            found[name] = Vocabulary(sizes[name], dict(zip(_bytes(alone[name].words), ids, strict=True)))
+        return found
 
     @cached_property
     def _outside(self) -> dict[str, tf.Tensor]:
         """What the graph captures, tables among it, by the name that it has inside."""
         return {inside.name: tensor for tensor, inside in self._captures}
 
-    def _ids(self, find: tf.Operation, output: tf.Tensor, words: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-        """What the graph makes of each word; None where that hangs on more than the word."""
-        table, keys = find.inputs[0], find.inputs[1]
-        asked = tf.reshape(tf.constant(words), [-1, *[1] * ((keys.shape.rank or 1) - 1)]).numpy()
+    def _ids(self, lookups: Mapping[str, _Lookup]) -> dict[str, list[int]]:
+        """What the graph makes of each word; features whose ids hang on more than the word are left out."""
+        found: dict[str, list[int]] = {}
         # In a graph of its own: functions cut from a loaded one are torn down loudly when Python ends.
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            places = tf.constant(np.arange(len(words)), find.outputs[0].dtype)
-            own = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant(words), places), -1)
-            given = tf.compat.v1.placeholder(keys.dtype, asked.shape)
             captured = ((n, t) for n, t in self._outside.items() if t.dtype not in (tf.resource, tf.variant))
             feeds = {n: tf.constant(t.numpy()) for n, t in captured}
-            feeds |= {table.name: own.resource_handle, keys.name: given}
-            (ids,) = tf.graph_util.import_graph_def(
-                self._definition, input_map=feeds, return_elements=[output.name], name="graph"
+            for one in lookups.values():
+                initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(one.words), tf.constant(one.places))
+                feeds[one.table] = tf.lookup.StaticHashTable(initializer, -1).resource_handle
+                feeds[one.keys.name] = tf.compat.v1.placeholder(one.keys.dtype)
+            names = [one.output.name for one in lookups.values()]
+            used = {n if ":" in n else f"{n}:0" for node in self._definition.node for n in node.input}
+            outputs = tf.graph_util.import_graph_def(
+                self._definition, {n: t for n, t in feeds.items() if n in used}, return_elements=names, name="graph"
             )
             session.run(tf.compat.v1.tables_initializer())
-            try:
-                flat: np.ndarray[Any, Any] = np.reshape(session.run(ids, {given: asked}), -1)
-            except tf.errors.OpError:  # the feature reads more of the row than this word
-                return None
-        return flat if len(flat) == len(words) and len(np.unique(flat)) == len(flat) else None
+            for (name, one), output in zip(lookups.items(), outputs, strict=True):
+                asked = one.words.reshape([-1, *[1] * ((one.keys.shape.rank or 1) - 1)])
+                with suppress(tf.errors.OpError):  # it reads more of the row than this word
+                    ids = np.reshape(session.run(output, {feeds[one.keys.name]: asked}), -1).tolist()
+                    if len(ids) == len(one.words) == len(set(ids)):
+                        found[name] = ids
+        return found
 
     @cached_property
     def _definition(self) -> Any:
@@ -159,21 +182,24 @@ def _finds(op: tf.Operation) -> Iterator[tf.Operation]:
         waiting.extend(new)
 
 
-def _content(find: tf.Operation, table: tf.Tensor) -> np.ndarray[Any, Any]:
+def _content(find: tf.Operation, table: tf.Tensor) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Words of a table and their places, in the order of the places."""
     keys, values = tf.raw_ops.LookupTableExportV2(
         table_handle=table, Tkeys=find.inputs[1].dtype, Tvalues=find.outputs[0].dtype
     )
-    ordered: np.ndarray[Any, Any] = keys.numpy()[np.argsort(values.numpy(), kind="stable")]
-    return ordered
+    words, places = keys.numpy(), values.numpy()
+    order = np.argsort(places, kind="stable")
+    return words[order], places[order]
 
 
 def _bytes(words: np.ndarray[Any, Any]) -> list[bytes]:
     return [w if isinstance(w, bytes) else str(w).encode() for w in words.tolist()]
 
 
-def _digest(contents: list[np.ndarray[Any, Any]]) -> str:
+def _digest(contents: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for words in contents:
+    for words, places in contents:
+        digest.update(places.tobytes())
         for word in _bytes(words):
             digest.update(len(word).to_bytes(8, "little") + word)
     return digest.hexdigest()

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fluent_pipe.artifacts import BaseModel, Model
+from fluent_pipe.artifacts import BaseModel, HyperParameters, Model
 from fluent_pipe.errors import TrainingError
 from fluent_pipe.training import vocabularies
 from fluent_pipe.training.data import TrainingData
@@ -34,6 +34,8 @@ class Beginning:
 
     Parameters
     ----------
+    hyperparameters
+        What was found or given; None for the defaults of ``build_model``.
     base_model
         For the user's function.
     earlier
@@ -44,6 +46,7 @@ class Beginning:
         Whether the earlier model is one of this pipeline's, and not a folder that was named.
     """
 
+    hyperparameters: HyperParameters | None = None
     base_model: BaseModel | None = None
     earlier: Path | None = None
     asked: bool = False
