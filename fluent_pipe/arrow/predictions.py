@@ -50,7 +50,7 @@ class CsvWriter:
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pacsv.CSVWriter(str(self.path), table.schema)
-        with _closed_by_failure(self):
+        with closed_by_failure(self):
             self._writer.write_batch(table)
         self.rows += batch.num_rows
 
@@ -73,7 +73,7 @@ class JsonLinesWriter:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("wb")
-        with _closed_by_failure(self):
+        with closed_by_failure(self):
             self._file.write(json_lines(batch))
         self.rows += batch.num_rows
 
@@ -84,7 +84,7 @@ class JsonLinesWriter:
 
 
 @contextmanager
-def _closed_by_failure(writer: Writer) -> Iterator[None]:
+def closed_by_failure(writer: Writer) -> Iterator[None]:
     # The error would keep the file open, and a full disk full although the file is removed.
     try:
         yield

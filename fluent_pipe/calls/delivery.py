@@ -15,7 +15,7 @@ from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps import checks
 from fluent_pipe.steps.delivery import Approve, BulkInfer, InfraValidate, PushTo
 from fluent_pipe.steps.resources import Resources
-from fluent_pipe.steps.sources import Source
+from fluent_pipe.steps.sources import FromBeam, Source
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -194,6 +194,10 @@ class DeliveryCalls(SourceCalls):
         if isinstance(rows, Chain):
             if len(rows.steps) != 1 or not isinstance(rows.steps[0], Source):
                 raise ArgumentError(f"bulk_infer() takes a Pipeline of one source, got {rows!r}.")
+            if isinstance(rows.steps[0], FromBeam):
+                raise ArgumentError(
+                    "bulk_infer() does not read from_beam().", fix="Write its rows as Parquet, and give the files."
+                )
             return rows.steps[0]
         begun = type(self)(self.name)
         kind = type(rows).__name__

@@ -80,7 +80,9 @@ class Context:
             text = f"{type(error).__name__}: {error}"
             full = disk_is_full(text, where=str(self.folder))
             disk = isinstance(error, OSError) and error.filename
-            error = full or StepFailed(text, where=str(error.filename) if disk and isinstance(error, OSError) else where)
+            error = full or StepFailed(
+                text, where=str(error.filename) if disk and isinstance(error, OSError) else where
+            )
         error.step = error.step or self.step
         with suppress(OSError):  # on a full disk the driver has the text of the error alone
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,8 @@ class Rows:
             if not set(columns) <= set(reader.schema.names):  # a feature may be in later records alone
                 reader = tfrecord.scan(reader, self._pieces)
             schema = pa.schema([f for f in reader.schema if f.name in columns])
-            self.reader = replace(reader, schema=schema, columns=tuple(schema.names))
+            every = len(schema) == len(reader.schema)
+            self.reader = replace(reader, schema=schema, columns=None if every else tuple(schema.names))
         elif isinstance(reader, ParquetReader):
             self.reader = replace(reader, schema=pa.schema([f for f in reader.schema if f.name in columns]))
 

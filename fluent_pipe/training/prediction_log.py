@@ -6,6 +6,7 @@ The request holds the row as a serialized ``tf.Example`` in ``examples``, the re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pyarrow as pa
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from fluent_pipe.arrow.predictions import closed_by_failure
+from fluent_pipe.arrow.tfrecord_file import RecordFile
 from fluent_pipe.training.raw_inputs import OUTPUT, serialized
 from fluent_pipe.training.scoring import OUTPUTS, PREDICTION, PROBABILITIES
 
@@ -33,34 +36,35 @@ class PredictionLogWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows = 0
-        self._writer: Any = None
+        self._file = RecordFile(path)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add a batch of rows and predictions."""
-        if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-            self._writer = tf.io.TFRecordWriter(str(self.path), options)
-        answers, kind = _answers(batch)
-        field, dtype = _FIELDS[kind]
-        log = prediction_log_pb2.PredictionLog()
-        request, response = log.predict_log.request, log.predict_log.response
-        request.model_spec.signature_name = "serving_default"
-        given, answered = request.inputs["examples"], response.outputs[OUTPUT]
-        given.CopyFrom(tf.make_tensor_proto([b""]))
-        answered.CopyFrom(tf.make_tensor_proto([answers[0]], dtype))
-        answered.ClearField("tensor_content")
-        values = getattr(answered, field)
-        for example, answer in zip(_examples(batch), answers, strict=True):
-            given.string_val[0] = example
-            values[:] = answer
-            self._writer.write(log.SerializeToString())
+        with closed_by_failure(self):
+            self._file.write(list(_logs(batch)))
         self.rows += batch.num_rows
 
     def close(self) -> None:
         """End the file."""
-        if self._writer is not None:
-            self._writer.close()
+        self._file.close()
+
+
+def _logs(batch: pa.RecordBatch) -> Iterator[bytes]:
+    """A serialized ``PredictionLog`` a row; one message is filled again and again."""
+    answers, kind = _answers(batch)
+    field, dtype = _FIELDS[kind]
+    log = prediction_log_pb2.PredictionLog()
+    request, response = log.predict_log.request, log.predict_log.response
+    request.model_spec.signature_name = "serving_default"
+    given, answered = request.inputs["examples"], response.outputs[OUTPUT]
+    given.CopyFrom(tf.make_tensor_proto([b""]))
+    answered.CopyFrom(tf.make_tensor_proto([answers[0]], dtype))
+    answered.ClearField("tensor_content")
+    values = getattr(answered, field)
+    for example, answer in zip(_examples(batch), answers, strict=True):
+        given.string_val[0] = example
+        values[:] = answer
+        yield log.SerializeToString()
 
 
 def _answers(batch: pa.RecordBatch) -> tuple[list[list[Any]], pa.DataType]:

@@ -26,6 +26,7 @@ from fluent_pipe.errors import ArgumentError, InputError, StoreError, TrainingEr
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.delivery import BulkInfer as Step
 from fluent_pipe.training.raw_inputs import ServedModel
+from tests import tfrecords
 from tests.beam_jobs import context, run
 
 TRAINED = pa.table({"miles": [1.5, 2.5], "hour": [1, 2], "word": ["1", "2"], "seen": pa.nulls(2), "label": [0, 1]})
@@ -172,6 +173,17 @@ def test_columns_that_do_not_fit(infer, columns, words):
     with pytest.raises(InputError) as error:
         infer(pa.table({**columns, "other": [1]}))
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_examples_in_tfrecord_files(infer, tmp_path):
+    examples = [{"miles": [n + 0.5], "hour": [n], "word": [str(n)], "extra": ["x"] * (n % 3)} for n in range(100)]
+    examples[7]["word"] = ["seven"]
+    path = tfrecords.write(tmp_path / "rows.tfrecord", examples)
+    facts = infer(path, keep=("hour",), max_rejected=0.1)
+    assert [r["prediction"] for r in table(facts)] == [3 * r["hour"] + 0.5 for r in table(facts)]
+    assert (facts["rows"], facts["failed"]) == (99, 1)
+    with pytest.raises(InputError, match="needs columns 'hour', 'word'"):
+        infer(tfrecords.write(tmp_path / "few.tfrecord", [{"miles": 1.5}]))
 
 
 def test_a_column_to_keep_that_is_not_there(infer):
