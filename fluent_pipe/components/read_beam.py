@@ -7,6 +7,7 @@ import sysconfig
 import traceback
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class ReadBeam(Component):
         context = self.context
         rows = self._rows(pipeline) | "One window" >> beam.WindowInto(GlobalWindows())
         parts = rows | "Spool" >> beam.ParDo(_Spool(context))
-        reader = once(pipeline, "Types", context, _Types(self._step), beam.pvalue.AsList(parts))
+        types = _Types(repr(self._step.rows), self._step.partition_by)
+        reader = once(pipeline, "Types", context, types, beam.pvalue.AsList(parts))
         pieces = parts | "Pieces" >> beam.Map(_piece) | "Share" >> beam.Reshuffle()
         spooled = str(context.folder / SPOOL)
         return split_and_write(self._step, context, pieces, beam.pvalue.AsSingleton(reader), spooled=spooled)
@@ -159,17 +161,18 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
         self._full.append((writer, schema))
 
 
+@dataclass(frozen=True)
 class _Types:
     """One reader for all parts."""
 
-    def __init__(self, step: FromBeam) -> None:
-        self._step = step
+    transform: str
+    partition_by: str | None
 
     def __call__(self, parts: Sequence[Part]) -> ParquetReader:
         if not parts:
-            raise InputError("The transform gives no row.", where=repr(self._step.rows))
+            raise InputError("The transform gives no row.", where=self.transform)
         reader = ParquetReader(unify({schema for _, schema in parts}))
-        check_partition(self._step, reader)
+        check_partition(self.partition_by, reader)
         return reader
 
 

@@ -85,7 +85,7 @@ class ReadExamples(Component):
                 self._reader, self._pieces = tfrecord.survey(files, step.columns)
             else:
                 self._reader, self._pieces = parquet_source.survey(files, step.columns, range_bytes=self._range_bytes)
-        check_partition(step, self._reader)
+        check_partition(step.partition_by, self._reader)
 
     def try_again(self) -> bool:
         """Look at all data for its exact types, where the first guess was too narrow."""
@@ -168,9 +168,8 @@ def split_and_write(
     return live
 
 
-def check_partition(step: Source, reader: Reader | None) -> None:
+def check_partition(name: str | None, reader: Reader | None) -> None:
     """Raise ``InputError`` where the rows lack the column that decides the split."""
-    name = step.partition_by
     names = reader.schema.names if reader is not None else []
     if name is not None and name not in names:
         raise InputError(f"partition_by names column {name!r}, which the rows do not have.", got=name, valid=names)
