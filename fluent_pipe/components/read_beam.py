@@ -119,10 +119,11 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
         self._waiting, self._writers, self._full = [], {}, []
 
     def process(self, row: Any) -> Iterable[Part]:
-        """Take a row, or a record batch of them; what was written is told at the bundle's end."""
-        if isinstance(row, pa.RecordBatch):
+        """Take a row, or a batch of them; what was written is told at the bundle's end."""
+        if isinstance(row, (pa.RecordBatch, pa.Table)):
             with self._context.explained():
-                self._write(in_order(row))
+                for batch in row.to_batches() if isinstance(row, pa.Table) else (row,):
+                    self._write(in_order(batch))
             return ()
         self._waiting.append(row)
         if len(self._waiting) == ROWS_PER_BATCH:
