@@ -39,6 +39,16 @@ def run(component: Component) -> Path:
     return component.context.folder
 
 
+def run_in_turn(component: Component) -> Path:
+    """Run the jobs of a component that runs several, one after another; its folder."""
+    again = True
+    while again:
+        component.prepare()
+        run(component)
+        again = component.finish()
+    return component.context.folder
+
+
 def context(folder: Path, step: str) -> Context:
     """A context that writes into ``folder/step``, which is made."""
     (folder / step).mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,8 @@ from fluent_pipe.arrow.parquet import ROWS_PER_BATCH, BatchWriter
 from fluent_pipe.arrow.parquet_source import ParquetReader
 from fluent_pipe.arrow.rows import in_order, to_batch, unify
 from fluent_pipe.components.base import Component, Context, Live, once
-from fluent_pipe.components.read_examples import SPOOL, check_partition, split_and_write
+from fluent_pipe.components.read_examples import check_partition, route, write_splits
+from fluent_pipe.components.read_rows import SPOOL, read_pieces
 from fluent_pipe.components.write_examples import ROWS_PER_FILE
 from fluent_pipe.errors import FluentPipeError, InputError, UserCodeError
 from fluent_pipe.steps.sources import FromBeam
@@ -64,8 +65,9 @@ class ReadBeam(Component):
         types = _Types(repr(self._step.rows), self._step.partition_by)
         reader = once(pipeline, "Types", context, types, beam.pvalue.AsList(parts))
         pieces = parts | "Pieces" >> beam.Map(_piece) | "Share" >> beam.Reshuffle()
-        spooled = str(context.folder / SPOOL)
-        return split_and_write(self._step, context, pieces, beam.pvalue.AsSingleton(reader), spooled=spooled)
+        step, side = self._step, beam.pvalue.AsSingleton(reader)
+        outputs = read_pieces(pieces, side, route(step), step.split_names, context, step.max_rejected)
+        return write_splits(step, context, outputs, side, str(context.folder / SPOOL))
 
     def explain(self, error: Exception) -> FluentPipeError | None:
         """What the user's own transform raised on a worker."""
@@ -173,7 +175,7 @@ class _Types:
         if not parts:
             raise InputError("The transform gives no row.", where=self.transform)
         reader = ParquetReader(unify({schema for _, schema in parts}))
-        check_partition(self.partition_by, reader)
+        check_partition(self.partition_by, reader.schema)
         return reader
 
 

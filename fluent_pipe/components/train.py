@@ -11,19 +11,22 @@ from typing import Any
 
 import apache_beam as beam
 import keras
-import keras_tuner
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import Examples, Schema, TransformGraph
+from fluent_pipe.artifacts import BaseModel, Examples, Schema, TransformGraph
 from fluent_pipe.components.base import Component, Context, Live, once
-from fluent_pipe.components.inputs import ExamplesInput, SchemaInput, TransformGraphInput
+from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
 from fluent_pipe.errors import ArgumentError, TrainingError
 from fluent_pipe.steps.model import Train as TrainStep
+from fluent_pipe.steps.tuning import Tune as TuneStep
+from fluent_pipe.training import vocabularies
 from fluent_pipe.training.data import TrainingData
 from fluent_pipe.training.export import export_model
 from fluent_pipe.training.fit import Fitting, fit, quiet_tensorflow
+from fluent_pipe.training.hyperparameters import build_with, read
 from fluent_pipe.training.run_fn import call_run_fn, fn_args
-from fluent_pipe.training.user_model import build, features_used
+from fluent_pipe.training.user_model import features_used
+from fluent_pipe.training.warm_start import Beginning, warm_start
 
 
 class Train(Component):
@@ -31,7 +34,7 @@ class Train(Component):
 
     Leaves ``Format-Serving/`` (see :mod:`fluent_pipe.training.export`), ``model.keras``, ``logs/`` for TensorBoard
     and ``training.json``: ``{"history", "epochs", "seconds", "export_seconds", "parameters", "hyperparameters",
-    "features"}``. With a ``run_fn`` the model is what that saves, and ``training.json`` has no history.
+    "features", "warm_start"}``. With a ``run_fn`` the model is what that saves, and ``training.json`` has no history.
 
     Parameters
     ----------
@@ -43,6 +46,8 @@ class Train(Component):
         Its column types tell which raw columns hold many values.
     schema
         For ``run_fn``.
+    begin
+        The base model, and the earlier model that a warm start takes weights from.
     """
 
     def __init__(
@@ -52,32 +57,39 @@ class Train(Component):
         graph: TransformGraphInput,
         examples: ExamplesInput,
         schema: SchemaInput,
+        begin: Beginning | None = None,
     ) -> None:
         super().__init__(context)
         self._step = step
         self._graph = graph
         self._examples = examples
         self._schema = schema
+        self._begin = begin or Beginning()
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the training."""
-        train = partial(_train, self._step, self.context)
-        once(pipeline, "Train", self.context, train, self._graph.value, self._examples.value, self._schema.value)
+        train = partial(_train, self._step, self.context, self._begin)
+        inputs = (self._graph.value, self._examples.value, self._schema.value)
+        once(pipeline, "Train", self.context, train, *inputs, resources=self._step.resources)
         return {}
 
 
-def _train(step: TrainStep, context: Context, graph: TransformGraph, examples: Examples, schema: Schema) -> None:
+def _train(
+    step: TrainStep, context: Context, begin: Beginning, graph: TransformGraph, examples: Examples, schema: Schema
+) -> None:
     quiet_tensorflow()
     keras.utils.set_random_seed(step.seed)
-    _check_splits(step, graph)
+    check_splits(step, graph)
     if step.run_fn is not None:
-        facts = _with_run_fn(step, context.folder, graph, schema)
+        facts = _with_run_fn(step, context.folder, begin, graph, schema)
     else:
-        facts = _with_build_model(step, context, graph, examples)
+        facts = _with_build_model(step, context, begin, graph, examples)
     (context.folder / "training.json").write_text(json.dumps(facts, indent=2))
 
 
-def _with_run_fn(step: TrainStep, folder: Path, graph: TransformGraph, schema: Schema) -> dict[str, Any]:
+def _with_run_fn(
+    step: TrainStep, folder: Path, begin: Beginning, graph: TransformGraph, schema: Schema
+) -> dict[str, Any]:
     assert step.run_fn is not None
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
@@ -92,7 +104,11 @@ def _with_run_fn(step: TrainStep, folder: Path, graph: TransformGraph, schema: S
         steps=step.steps,
         batch_size=step.batch_size,
         seed=step.seed,
+        base_model=begin.for_run_fn,
+        custom_config=step.custom_config,
     )
+    tuned = begin.hyperparameters
+    arguments.hyperparameters = None if tuned is None else read(tuned.best)
     started = time.monotonic()
     call_run_fn(step.run_fn, arguments)
     return {
@@ -100,20 +116,23 @@ def _with_run_fn(step: TrainStep, folder: Path, graph: TransformGraph, schema: S
         "epochs": step.epochs,
         "seconds": time.monotonic() - started,
         "parameters": None,
-        "hyperparameters": {},
+        "hyperparameters": {} if tuned is None else dict(tuned.facts()["values"]),
+        **begin.facts,
     }
 
 
-def _with_build_model(step: TrainStep, context: Context, graph: TransformGraph, examples: Examples) -> dict[str, Any]:
-    data = TrainingData(graph, train_split=step.train_split)
-    if data.class_count == 1:
-        raise TrainingError(
-            f"Label {data.label!r} has one class, {(data.classes or ['?'])[0]!r}: there is nothing to learn.",
-            fix="Look at how preprocess makes the label, and at how the rows are split.",
-        )
-    hp = keras_tuner.HyperParameters()
-    model = build(step.build_model, data, hp)
+def _with_build_model(
+    step: TrainStep, context: Context, begin: Beginning, graph: TransformGraph, examples: Examples
+) -> dict[str, Any]:
+    data = training_data(step, graph, begin.base_model)
+    tuned = begin.hyperparameters
+    config, where = (None, None) if tuned is None else (read(tuned.best), f"{tuned.step}, {tuned.best}")
+    model, used = build_with(step.build_model, data, config, where=where)
     features = features_used(model, data)
+    meanings = vocabularies.vocabularies(data)
+    begun = begin.facts
+    if begin.earlier is not None:
+        begun["warm_start"] = warm_start(model, data, meanings, begin, used)
     weights = dict(step.class_weights) if isinstance(step.class_weights, tuple) else step.class_weights
     started = time.monotonic()
     history = fit(
@@ -139,22 +158,50 @@ def _with_build_model(step: TrainStep, context: Context, graph: TransformGraph, 
         model, data, context.folder / "Format-Serving", features=features, multi_valued=_lists(examples.facts())
     )
     model.save(context.folder / "model.keras")
+    vocabularies.save(meanings, context.folder)
     return {
         "history": history,
         "epochs": len(history.get("loss", ())),
         "seconds": fitted - started,
         "export_seconds": time.monotonic() - fitted,
         "parameters": model.count_params(),
-        "hyperparameters": hp.values,
+        "hyperparameters": used,
         "features": features,
+        **begun,
     }
 
 
-def _check_splits(step: TrainStep, graph: TransformGraph) -> None:
+def training_data(step: TrainStep | TuneStep, graph: TransformGraph, base_model: BaseModel | None) -> TrainingData:
+    """What ``build_model`` is given.
+
+    Raises
+    ------
+    TrainingError
+        If there is no label, or it has one class alone.
+    """
+    data = TrainingData(graph, train_split=step.train_split, base_model=base_model)
+    if data.class_count == 1:
+        raise TrainingError(
+            f"Label {data.label!r} has one class, {(data.classes or ['?'])[0]!r}: there is nothing to learn.",
+            fix="Look at how preprocess makes the label, and at how the rows are split.",
+        )
+    return data
+
+
+def check_splits(step: TrainStep | TuneStep, graph: TransformGraph) -> None:
+    """Check that the splits to train and to validate on are there and have rows.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such split.
+    TrainingError
+        If one has no rows.
+    """
     rows = {name: split["rows"] for name, split in graph.facts()["splits"].items()}
     for split in filter(None, (step.train_split, step.validation_split)):
         if split not in rows:
-            raise ArgumentError(f"train(): there is no split {split!r}.", got=split, valid=rows)
+            raise ArgumentError(f"{step.call}(): there is no split {split!r}.", got=split, valid=rows)
         if not rows[split]:
             raise TrainingError(f"Split {split!r} has no rows.", fix="Give it a larger share, or read more rows.")
 

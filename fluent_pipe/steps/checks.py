@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import codecs
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps import metrics
 from fluent_pipe.steps.base import Pairs
-from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import ChangeLimit, Distance, ValueLimit
 from fluent_pipe.steps.resources import Resources
 
@@ -243,10 +242,10 @@ def file(path: Any, call: str) -> str:
     return str(Path(path).absolute())
 
 
-def folder(path: Any, name: str) -> str:
+def folder(path: Any, name: str, fix: str | None = None) -> str:
     """An existing folder."""
     if not Path(path).is_dir():
-        raise ArgumentError(f"{name}=: there is no folder {str(path)!r}.")
+        raise ArgumentError(f"{name}=: there is no folder {str(path)!r}.", fix=fix)
     return str(Path(path).absolute())
 
 
@@ -264,6 +263,19 @@ def resources(given: Any) -> Resources | None:
     return given
 
 
+def custom_config(given: Any) -> str | None:
+    """A mapping as JSON, which TFX asks for too; None where it is empty."""
+    example = 'For example {"layers": 2, "rate": 0.1}.'
+    if given is None or given == {}:
+        return None
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise ArgumentError(f"custom_config= takes a mapping with text as keys, got {given!r}.", fix=example)
+    try:
+        return json.dumps(dict(given), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"custom_config= must be JSON: {error}.", fix=example) from None
+
+
 def objective(name: Any) -> str:
     """Name of a metric that a model reports."""
     if not isinstance(name, str) or not name.strip():
@@ -271,10 +283,50 @@ def objective(name: Any) -> str:
     return name
 
 
+def direction(objective: str, given: Any, *, validated: bool) -> Any:
+    """``"min"`` or ``"max"``, as given or as the objective's name tells.
+
+    Parameters
+    ----------
+    validated
+        Whether there is a split to validate on.
+    """
+    if objective.startswith("val_") and not validated:
+        raise ArgumentError(
+            f"objective={objective!r} is measured on a validation split, and there is one split alone.",
+            fix=f'Split the data, for example splits={{"train": 8, "eval": 2}}, or tune for {objective[4:]!r}.',
+        )
+    found = one_of(given, ("min", "max", None), "direction") or metrics.direction(objective)
+    if found is None:
+        raise ArgumentError(
+            f"Whether a lower or a higher {objective!r} is better cannot be told from its name.",
+            fix='Give direction="min" or direction="max".',
+        )
+    return found
+
+
+def algorithm(name: Any, epochs: int) -> Any:
+    """How a search chooses what to try next."""
+    one_of(name, ("random", "grid", "bayesian", "hyperband"), "algorithm")
+    if name == "hyperband" and epochs < 3:
+        raise ArgumentError(
+            f"hyperband gives promising trials more epochs, and epochs={epochs} leaves none to give.",
+            fix="Give epochs=3 or more: the most that a trial gets.",
+        )
+    return name
+
+
 def limit(value: Any, name: str) -> float | None:
     """A positive number, or None for no limit."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
         raise ArgumentError(f"{name}= takes a positive number or None, got {value!r}.")
+    return value
+
+
+def flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{name}= takes True or False, got {value!r}.")
     return value
 
 
@@ -286,17 +338,3 @@ def endpoint(url: Any) -> str | None:
             fix='For example "http://localhost:8501/v1/models/flights".',
         )
     return url.rstrip("/") if url else None
-
-
-def takes_fn_args(function: UserFunction, name: str) -> bool:
-    """Whether a user's function is TFX's ``run_fn`` or ``tuner_fn``; a module file is read, not run."""
-    if not function.is_file:
-        return function.name == name
-    path = Path(str(function.source))
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise ArgumentError(f"This module file is not valid Python: {error}.", where=f"{path}{line}") from None
-    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-    return name in defined and "build_model" not in defined

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -273,6 +274,50 @@ def lower_is_better(name: str) -> bool:
     (True, False)
     """
     return name in _ERROR_NAMES or any(part in name for part in _ERRORS)
+
+
+_KERAS_ERRORS = frozenset({"ce", "kl_divergence", "log_cosh", "mae", "mape", "mse", "msle", "rmse"})
+_KERAS_GAINS = frozenset(
+    {"acc", "accuracy", "auc", "f1", "fbeta", "iou", "precision", "r2", "recall", "sensitivity", "specificity"}
+)
+_NEITHER = frozenset(
+    {
+        "calibration",
+        "example_count",
+        "mean_label",
+        "mean_prediction",
+        "predicted_positive_rate",
+        "prevalence",
+        "prevalence_threshold",
+        "weighted_example_count",
+    }
+)
+
+
+def direction(objective: str) -> Literal["min", "max"] | None:
+    """Whether a metric that Keras reports is better when lower or higher, as its name tells; None where it does not.
+
+    KerasTuner tells it too, but takes every class of ``keras.metrics`` that it has no entry for as better when lower:
+    ``F1Score`` and ``R2Score`` among them.
+
+    Parameters
+    ----------
+    objective
+        As in Keras' logs: ``"val_"`` in front for the validation split, a number behind for a repeated metric.
+
+    Examples
+    --------
+    >>> direction("val_auc_1"), direction("val_loss"), direction("val_f1_score"), direction("profit")
+    ('max', 'min', 'max', None)
+    """
+    name = re.sub(r"_\d+$", "", objective.lower().removeprefix("val_").removeprefix("weighted_"))
+    metric = _BY_PLAIN_NAME.get(_plain(name))
+    if metric is not None and metric.name in _NEITHER:
+        return None
+    if lower_is_better(metric.name if metric else name) or name in _KERAS_ERRORS:
+        return "min"
+    words = set(name.replace("io_u", "iou").split("_"))
+    return "max" if metric is not None or words & _KERAS_GAINS else None
 
 
 _SIGNED_UNIT = frozenset(

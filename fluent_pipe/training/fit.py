@@ -12,6 +12,7 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.autograph.core import config
 
 from fluent_pipe import progress
 from fluent_pipe.errors import FluentPipeError, TrainingError
@@ -33,6 +34,12 @@ class Fitting:
         Id of the step that reports progress.
     logs
         Folder for TensorBoard; None for no logs.
+    initial_epoch
+        Epochs that the model was fitted for before; they count among ``epochs``.
+    callbacks
+        More of Keras' callbacks.
+    before, after
+        What progress says before and after the epoch.
     """
 
     step: str
@@ -45,6 +52,10 @@ class Fitting:
     class_weights: Literal["balanced"] | Mapping[int, float] | None = None
     seed: int = 0
     logs: Path | None = None
+    initial_epoch: int = 0
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    before: str = ""
+    after: str = ""
 
 
 def fit(model: keras.Model, data: TrainingData, fitting: Fitting, *, features: list[str]) -> dict[str, list[float]]:
@@ -76,16 +87,17 @@ def fit(model: keras.Model, data: TrainingData, fitting: Fitting, *, features: l
     if fitting.validation_split is not None:
         validation = data.batches(fitting.validation_split, batch_size=max(size, 4096), features=features)
     steps = fitting.steps or training.count
-    passes = math.ceil(fitting.epochs * steps / max(training.count, 1))
+    passes = math.ceil((fitting.epochs - fitting.initial_epoch) * steps / max(training.count, 1))
     watch = _Watch(fitting, data, features, batches=steps)
     _build_optimizer(model)
     try:
         history = model.fit(
             training.dataset(passes=passes),
             epochs=fitting.epochs,
+            initial_epoch=fitting.initial_epoch,
             steps_per_epoch=steps,
             validation_data=None if validation is None else validation.dataset(),
-            callbacks=[watch, *_callbacks(fitting)],
+            callbacks=[watch, *_callbacks(fitting), *fitting.callbacks],
             shuffle=False,  # the rows come shuffled
             verbose=0,
         )
@@ -235,7 +247,9 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         progress.check()
         if now or time.monotonic() - self._reported >= SECONDS_BETWEEN_REPORTS:
             self._reported = time.monotonic()
-            progress.report(self._fitting.step, detail=f"epoch {self._epoch + 1}/{self._fitting.epochs} · {text}")
+            epoch = f"epoch {self._epoch + 1}/{self._fitting.epochs}"
+            detail = f"{self._fitting.before}{epoch} · {text}{self._fitting.after}"
+            progress.report(self._fitting.step, detail=detail)
 
 
 def _causes(data: TrainingData, fitting: Fitting, features: list[str]) -> str:
@@ -259,5 +273,13 @@ def _causes(data: TrainingData, fitting: Fitting, features: list[str]) -> str:
 
 
 def quiet_tensorflow() -> None:
-    """Keep TensorFlow's notes off the terminal."""
+    """Keep TensorFlow's notes off the terminal, and AutoGraph off Keras 2.
+
+    AutoGraph leaves libraries alone and rewrites what users write. Its list of libraries has ``keras`` and lacks
+    ``tf_keras``, which is what TFX's module files get as ``tf.keras``: rewriting all of that took half a minute before
+    the first training step.
+    """
     tf.get_logger().setLevel("ERROR")
+    rule = config.DoNotConvert("tf_keras")
+    if not any(str(known) == str(rule) for known in config.CONVERSION_RULES):
+        config.CONVERSION_RULES = (rule, *config.CONVERSION_RULES)

@@ -1,0 +1,128 @@
+"""``tune``: KerasTuner's search, whose trials are elements of Beam jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import apache_beam as beam
+
+from fluent_pipe import progress
+from fluent_pipe.artifacts import BaseModel, Schema, TransformGraph
+from fluent_pipe.components.base import Component, Context, Live, hinted, once
+from fluent_pipe.components.hyperparameters import write
+from fluent_pipe.components.inputs import SchemaInput, TransformGraphInput
+from fluent_pipe.components.train import check_splits, training_data
+from fluent_pipe.steps.tuning import Tune as TuneStep
+from fluent_pipe.training.search import Search
+from fluent_pipe.training.trial import Asked, run_trial
+from fluent_pipe.training.tuner_fn import search_with_tuner_fn
+
+
+class Tune(Component):
+    """Asks KerasTuner's oracle on the driver for some trials, has a Beam job run them, tells the oracle, and so on.
+
+    Leaves what :class:`fluent_pipe.artifacts.HyperParameters` says. The results of trials lie in the folder that
+    outlives a killed process, so that the next run goes on after them. A ``tuner_fn`` brings its own search, which one
+    worker runs, with that folder as ``fn_args.working_dir``.
+
+    Parameters
+    ----------
+    step, context
+        What was asked for, and where to write.
+    graph
+        Gives the transformed rows.
+    schema
+        For ``tuner_fn``.
+    base_model
+        For the user's function.
+    """
+
+    def __init__(
+        self,
+        step: TuneStep,
+        context: Context,
+        graph: TransformGraphInput,
+        schema: SchemaInput,
+        base_model: BaseModel | None = None,
+    ) -> None:
+        super().__init__(context)
+        self._base_model = base_model
+        self._step = step
+        self._graph = graph.value
+        self._schema = schema.value
+        self._search: Search | None = None
+        self._asked: list[Asked] = []
+
+    def prepare(self) -> None:
+        """Learn the space and ask for the first trials, before the first job."""
+        if self._search is not None or self._step.tuner_fn is not None:
+            return
+        progress.report(self.context.step, detail="looking at build_model")
+        check_splits(self._step, self._graph)
+        trials = _trials(self.context)
+        trials.mkdir(parents=True, exist_ok=True)
+        own = self.context.folder / ".oracle"
+        self._search = Search(self._step, training_data(self._step, self._graph, self._base_model), trials=trials, own=own)
+        self._asked = self._search.ask()
+
+    def build(self, pipeline: beam.Pipeline) -> Live:
+        """One element a trial; one in all for a ``tuner_fn``."""
+        if self._step.tuner_fn is not None:
+            search = partial(_search_with_tuner_fn, self._step, self.context, self._base_model)
+            resources = self._step.resources
+            once(pipeline, "Tune", self.context, search, self._graph, self._schema, resources=resources)
+            return {}
+        trials = beam.Create([asked.to_json() for asked in self._asked], reshuffle=False)
+        spread = pipeline | "Trials" >> trials | "Spread" >> beam.Reshuffle()
+        trial = _Trial(self._step, self.context, self._graph, self._base_model)
+        _ = spread | "Trial" >> hinted(beam.ParDo(trial), self._step.resources)
+        return {}
+
+    def finish(self) -> bool:
+        """Tell the oracle what came of the trials; at the end of the search write what was found."""
+        if self._search is None:
+            return False
+        self._search.tell()
+        progress.report(self.context.step, detail="choosing what to try next")
+        self._asked = self._search.ask()
+        if self._asked:
+            return True
+        facts = self._search.facts()
+        assert self._search.best is not None  # else facts() had raised
+        write(self.context.folder, self._search.best.config, facts)
+        return False
+
+
+class _Trial(beam.DoFn):  # type: ignore[misc]
+    """Runs trials and leaves their results as files."""
+
+    def __init__(
+        self, step: TuneStep, context: Context, graph: TransformGraph, base_model: BaseModel | None
+    ) -> None:
+        self._base_model = base_model
+        self._step = step
+        self._context = context
+        self._graph = graph
+
+    def process(self, asked: str) -> Iterator[None]:
+        with self._context.explained():
+            folder = _trials(self._context)
+            asked_for = Asked(**json.loads(asked))
+            run_trial(self._step, self._graph, folder, asked_for, self._base_model).write(folder)
+        yield from ()
+
+
+def _trials(context: Context) -> Path:
+    return Path(context.resume or context.folder / ".resume") / "trials"
+
+
+def _search_with_tuner_fn(
+    step: TuneStep, context: Context, base_model: BaseModel | None, graph: TransformGraph, schema: Schema
+) -> None:
+    check_splits(step, graph)
+    working = Path(context.resume or context.folder / ".resume") / "tuner"
+    config, facts = search_with_tuner_fn(step, graph, schema.path / "schema.pbtxt", working, base_model)
+    write(context.folder, config, facts)
