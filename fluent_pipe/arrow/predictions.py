@@ -20,8 +20,13 @@ from fluent_pipe.arrow.parquet import BatchWriter
 class Writer(Protocol):
     """Writes batches of one schema to one file, created at the first batch."""
 
-    path: Path
-    rows: int
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add a batch."""
