@@ -7,6 +7,7 @@ import sysconfig
 import traceback
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ class ReadBeam(Component):
         context = self.context
         rows = self._rows(pipeline) | "One window" >> beam.WindowInto(GlobalWindows())
         parts = rows | "Spool" >> beam.ParDo(_Spool(context))
-        reader = once(pipeline, "Types", context, _Types(self._step), beam.pvalue.AsList(parts))
+        types = _Types(repr(self._step.rows), self._step.partition_by)
+        reader = once(pipeline, "Types", context, types, beam.pvalue.AsList(parts))
         pieces = parts | "Pieces" >> beam.Map(_piece) | "Share" >> beam.Reshuffle()
         step, side = self._step, beam.pvalue.AsSingleton(reader)
         outputs = read_pieces(pieces, side, route(step), step.split_names, context, step.max_rejected)
@@ -119,10 +121,11 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
         self._waiting, self._writers, self._full = [], {}, []
 
     def process(self, row: Any) -> Iterable[Part]:
-        """Take a row, or a record batch of them; what was written is told at the bundle's end."""
-        if isinstance(row, pa.RecordBatch):
+        """Take a row, or a batch of them; what was written is told at the bundle's end."""
+        if isinstance(row, (pa.RecordBatch, pa.Table)):
             with self._context.explained():
-                self._write(in_order(row))
+                for batch in row.to_batches() if isinstance(row, pa.Table) else (row,):
+                    self._write(in_order(batch))
             return ()
         self._waiting.append(row)
         if len(self._waiting) == ROWS_PER_BATCH:
@@ -161,17 +164,18 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
         self._full.append((writer, schema))
 
 
+@dataclass(frozen=True)
 class _Types:
     """One reader for all parts."""
 
-    def __init__(self, step: FromBeam) -> None:
-        self._step = step
+    transform: str
+    partition_by: str | None
 
     def __call__(self, parts: Sequence[Part]) -> ParquetReader:
         if not parts:
-            raise InputError("The transform gives no row.", where=repr(self._step.rows))
+            raise InputError("The transform gives no row.", where=self.transform)
         reader = ParquetReader(unify({schema for _, schema in parts}))
-        check_partition(self._step, reader.schema)
+        check_partition(self.partition_by, reader.schema)
         return reader
 
 

@@ -39,7 +39,7 @@ class ReadExamples(Component):
     def prepare(self) -> None:
         """Decide what to read; see :meth:`Rows.look`."""
         self._rows.look()
-        check_partition(self._step, self._rows.schema)
+        check_partition(self._step.partition_by, self._rows.schema)
 
     def try_again(self) -> bool:
         """Look at all data for its exact types, where the first guess was too narrow."""
@@ -92,9 +92,9 @@ def write_splits(
     return live
 
 
-def check_partition(step: Source, schema: pa.Schema) -> None:
+def check_partition(name: str | None, schema: pa.Schema) -> None:
     """Raise ``InputError`` where the rows lack the column that decides the split."""
-    name, names = step.partition_by, schema.names
+    names = schema.names
     if name is not None and name not in names:
         raise InputError(f"partition_by names column {name!r}, which the rows do not have.", got=name, valid=names)
 
