@@ -85,6 +85,7 @@ class JsonLinesWriter:
 
 @contextmanager
 def closed_by_failure(writer: Writer) -> Iterator[None]:
+    """Close a writer whose write fails."""
     # The error would keep the file open, and a full disk full although the file is removed.
     try:
         yield
