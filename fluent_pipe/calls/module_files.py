@@ -12,7 +12,6 @@ from typing import Any
 
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps.functions import UserFunction
-from fluent_pipe.store import sources
 
 REPLACEMENTS: Mapping[str, str] = {
     "FnArgs": "leave the annotation out, as in run_fn(fn_args)",
@@ -43,6 +42,8 @@ def user_function(source: Callable[..., Any] | str, *names: str, call: str) -> U
     ArgumentError
         If there is no such file or function, it is not valid Python, or it or a local file beside it imports ``tfx``.
     """
+    from fluent_pipe.store import sources
+
     function = UserFunction.of(source, name=names[-1], call=call)
     if callable(function.source):
         return function

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +51,8 @@ def find_model(path: Path) -> tuple[Kind, Path]:
 
 
 def _keras_file(path: Path) -> Path:
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             missing = {"config.json", "model.weights.h5"} - set(archive.namelist())

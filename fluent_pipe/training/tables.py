@@ -35,17 +35,14 @@ class Tables:
         The transformed features.
     meanings
         What the ids of its features stand for.
-    texts
-        Words to ask for, where a feature is text and the model itself looks it up.
     """
 
-    def __init__(
-        self, model: keras.Model, data: TrainingData, meanings: Mapping[str, Vocabulary], texts: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, model: keras.Model, data: TrainingData, meanings: Mapping[str, Vocabulary]) -> None:
         self._model = model
         self._data = data
         self._meanings = meanings
-        self._texts = list(texts)
+        # What to ask for where a feature is text, and the model itself looks it up.
+        self._texts = sorted({word for words in lookups(model).values() for word in words})
         # Keras has no public view of a model's graph.
         self._graph = [node for depth in sorted(model._nodes_by_depth) for node in model._nodes_by_depth[depth]]  # noqa: SLF001
         self._makers = {id(tensor): [node] for node in self._graph for tensor in node.output_tensors}

@@ -168,13 +168,12 @@ class _Moves:
         self._earlier = earlier
         self._changed = changed
         old_words, new_words = lookups(earlier.model), lookups(model)
-        texts = sorted({w for words in (*old_words.values(), *new_words.values()) for w in words})
         self._texts_changed = old_words != new_words
         self._functional = hasattr(model, "_nodes_by_depth") and hasattr(earlier.model, "_nodes_by_depth")
         self.reached: set[str] = set()
         if self._functional:
-            self._old = Tables(earlier.model, data, earlier.meanings, texts)
-            self._new = Tables(model, data, meanings, texts)
+            self._old = Tables(earlier.model, data, earlier.meanings)
+            self._new = Tables(model, data, meanings)
             self.reached = changed & {tensor.name for tensor in model.inputs}
             _check_inputs(earlier.model, model, earlier.folder)
         elif changed or self._texts_changed:
