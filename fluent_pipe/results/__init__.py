@@ -1,0 +1,29 @@
+"""Results as the user meets them: each reads its artifact when asked, prints well, and is a frame where tabular."""
+
+from __future__ import annotations
+
+from fluent_pipe.results.data import AnomaliesResult, ExamplesResult, SchemaResult, StatisticsResult, TransformResult
+from fluent_pipe.results.delivery import ApprovalResult, InfraResult, PredictionsResult, PushedResult
+from fluent_pipe.results.model import BlessingResult, EvaluationResult, ModelResult, TrialsResult, slice_name
+from fluent_pipe.results.tables import Result, Tabular, Timings, text_table
+
+__all__ = [
+    "AnomaliesResult",
+    "ApprovalResult",
+    "BlessingResult",
+    "EvaluationResult",
+    "ExamplesResult",
+    "InfraResult",
+    "ModelResult",
+    "PredictionsResult",
+    "PushedResult",
+    "Result",
+    "SchemaResult",
+    "StatisticsResult",
+    "Tabular",
+    "Timings",
+    "TransformResult",
+    "TrialsResult",
+    "slice_name",
+    "text_table",
+]
