@@ -26,6 +26,7 @@ from fluent_pipe.errors import ArgumentError, InputError, StoreError, TrainingEr
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.delivery import BulkInfer as Step
 from fluent_pipe.training.raw_inputs import ServedModel
+from tests import tfrecords
 from tests.beam_jobs import context, run
 
 TRAINED = pa.table({"miles": [1.5, 2.5], "hour": [1, 2], "word": ["1", "2"], "seen": pa.nulls(2), "label": [0, 1]})
@@ -315,3 +316,11 @@ def test_arguments(finished, tmp_path):
         pipeline.bulk_infer("a.csv", to=tmp_path, format="xml")
     with pytest.raises(ArgumentError, match="An earlier bulk_infer"):
         pipeline.bulk_infer("a.csv", to=tmp_path).bulk_infer("b.csv", to=tmp_path)
+
+
+def test_tfrecord_files_are_scored_by_their_name(infer, tmp_path):
+    given = [{"miles": 1.5, "hour": 2, "word": "3"}, b"hello", {"miles": 0.5, "hour": 1, "word": "1"}]
+    facts = infer(tfrecords.write(tmp_path / "data_tfrecord-00000-of-00001.gz", given), max_rejected=0.5)
+    assert [row["prediction"] for row in table(facts)] == [2.5, 6.5]
+    (bad,) = rejected(facts)
+    assert (bad["line"], bad["reason"]) == (2, "not a tf.Example")
