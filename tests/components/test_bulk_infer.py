@@ -327,3 +327,11 @@ def test_arguments(finished, tmp_path):
         pipeline.bulk_infer("a.csv", to=tmp_path, format="xml")
     with pytest.raises(ArgumentError, match="An earlier bulk_infer"):
         pipeline.bulk_infer("a.csv", to=tmp_path).bulk_infer("b.csv", to=tmp_path)
+
+
+def test_tfrecord_files_are_scored_by_their_name(infer, tmp_path):
+    given = [{"miles": 1.5, "hour": 2, "word": "3"}, b"hello", {"miles": 0.5, "hour": 1, "word": "1"}]
+    facts = infer(tfrecords.write(tmp_path / "data_tfrecord-00000-of-00001.gz", given), max_rejected=0.5)
+    assert [row["prediction"] for row in table(facts)] == [2.5, 6.5]
+    (bad,) = rejected(facts)
+    assert (bad["line"], bad["reason"]) == (2, "not a tf.Example")
