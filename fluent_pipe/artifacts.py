@@ -84,7 +84,7 @@ class Examples(_Split):
 
     facts_file = "examples.json"
     facts_keys = ("splits", "columns", "rejected")
-    holds = ("Split-*/*.parquet",)
+    holds = ("**/Split-*/*.parquet",)
     beside: ClassVar[str] = "parquet"
     copies: ClassVar[str] = "Split-*/data_tfrecord-*.gz"  # tfx-bsl writes features in any order
 

@@ -20,7 +20,9 @@ from fluent_pipe.arrow.parquet import BatchWriter
 class Writer(Protocol):
     """Writes batches of one schema to one file, created at the first batch."""
 
-    path: Path
+    @property
+    def path(self) -> Path:
+        """Of the file."""
 
     @property
     def rows(self) -> int:
@@ -83,7 +85,7 @@ class JsonLinesWriter:
 
 @contextmanager
 def closed_by_failure(writer: Writer) -> Iterator[None]:
-    """Close a file whose writing fails."""
+    """Close a writer whose write fails."""
     # The error would keep the file open, and a full disk full although the file is removed.
     try:
         yield

@@ -91,7 +91,7 @@ def _mapping(row: Any) -> Mapping[Any, Any]:
     raise InputError(
         f"A row is {type(row).__name__}: {repr(row)[:100]}.",
         where=_WHERE,
-        valid=("dict", "NamedTuple", "beam.Row", "pyarrow.RecordBatch"),
+        valid=("dict", "NamedTuple", "beam.Row", "pyarrow.RecordBatch", "pyarrow.Table"),
     )
 
 

@@ -78,7 +78,7 @@ def frame(records: Sequence[bytes]) -> bytes:
     Examples
     --------
     >>> frame([b"abc"]).hex()
-    '030000000000000000b099490e6162636e57f121'
+    '0300000000000000b099490e6162636e57f121'
     """
     parts: list[bytes] = []
     for record in records:

@@ -192,8 +192,8 @@ class SourceCalls(Chain):
         ----------
         rows
             From the pipeline to a ``PCollection`` of rows: dictionaries (or named tuples, ``beam.Row``) that all have
-            the same names, None where a value is missing; or Arrow record batches, which need no work a row. It must
-            be bounded. Columns are in the order of their names; types are decided for all rows.
+            the same names, None where a value is missing; or Arrow record batches or tables, which need no work a
+            row. It must be bounded. Columns are in the order of their names; types are decided for all rows.
         splits, partition_by, examples_format
             As for :meth:`from_csv`.
         version

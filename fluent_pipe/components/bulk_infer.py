@@ -21,7 +21,7 @@ from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.destination import appear
 from fluent_pipe.components.inputs import ExamplesInput, Input, TransformGraphInput
 from fluent_pipe.components.predict import ACCOUNTS, Account, Limit, Predict
-from fluent_pipe.components.read_examples import RANGE_BYTES, Readable, Rows, tag
+from fluent_pipe.components.read_rows import RANGE_BYTES, Readable, Rows, tag
 from fluent_pipe.components.trained_columns import TrainedColumns, check_names
 from fluent_pipe.components.write_examples import (
     REJECTED,
@@ -203,11 +203,11 @@ class _Finish:
         check_rejected(rejected, scored + aside, self.limit.share, done="scored")
         staged = self.context.folder / _FILES
         staged.mkdir(exist_ok=True)
-        files = name_files(staged, by_content(staged, [name for _, name, _ in parts]), "predictions", self.ending)
+        files = name_files(staged, by_content(staged, [n for _, n, _ in parts]), "predictions", self.ending)
         if (self.context.folder / REJECTED).exists():
-            (self.context.folder / REJECTED).rename(staged / REJECTED)
-            names = by_content(staged / REJECTED, [p.file for p in rejected if p.file])
-            name_files(staged / REJECTED, names, "rows", ".jsonl")
+            folder = self.context.folder / REJECTED
+            name_files(folder, by_content(folder, [p.file for p in rejected if p.file]), "rows", ".jsonl")
+            folder.rename(staged / REJECTED)
         facts = {
             "scored": True,
             "destination": self.step.destination,

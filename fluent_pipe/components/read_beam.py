@@ -7,6 +7,7 @@ import sysconfig
 import traceback
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from fluent_pipe.arrow.parquet import ROWS_PER_BATCH, BatchWriter
 from fluent_pipe.arrow.parquet_source import ParquetReader
 from fluent_pipe.arrow.rows import in_order, to_batch, unify
 from fluent_pipe.components.base import Component, Context, Live, once
-from fluent_pipe.components.read_examples import SPOOL, check_partition, split_and_write
+from fluent_pipe.components.read_examples import check_partition, route, write_splits
+from fluent_pipe.components.read_rows import SPOOL, read_pieces
 from fluent_pipe.components.write_examples import ROWS_PER_FILE
 from fluent_pipe.errors import FluentPipeError, InputError, UserCodeError
 from fluent_pipe.steps.sources import FromBeam
@@ -60,10 +62,12 @@ class ReadBeam(Component):
         context = self.context
         rows = self._rows(pipeline) | "One window" >> beam.WindowInto(GlobalWindows())
         parts = rows | "Spool" >> beam.ParDo(_Spool(context))
-        reader = once(pipeline, "Types", context, _Types(self._step), beam.pvalue.AsList(parts))
+        types = _Types(repr(self._step.rows), self._step.partition_by)
+        reader = once(pipeline, "Types", context, types, beam.pvalue.AsList(parts))
         pieces = parts | "Pieces" >> beam.Map(_piece) | "Share" >> beam.Reshuffle()
-        spooled = str(context.folder / SPOOL)
-        return split_and_write(self._step, context, pieces, beam.pvalue.AsSingleton(reader), spooled=spooled)
+        step, side = self._step, beam.pvalue.AsSingleton(reader)
+        outputs = read_pieces(pieces, side, route(step), step.split_names, context, step.max_rejected)
+        return write_splits(step, context, outputs, side, str(context.folder / SPOOL))
 
     def explain(self, error: Exception) -> FluentPipeError | None:
         """What the user's own transform raised on a worker."""
@@ -117,10 +121,11 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
         self._waiting, self._writers, self._full = [], {}, []
 
     def process(self, row: Any) -> Iterable[Part]:
-        """Take a row, or a record batch of them; what was written is told at the bundle's end."""
-        if isinstance(row, pa.RecordBatch):
+        """Take a row, or a batch of them; what was written is told at the bundle's end."""
+        if isinstance(row, (pa.RecordBatch, pa.Table)):
             with self._context.explained():
-                self._write(in_order(row))
+                for batch in row.to_batches() if isinstance(row, pa.Table) else (row,):
+                    self._write(in_order(batch))
             return ()
         self._waiting.append(row)
         if len(self._waiting) == ROWS_PER_BATCH:
@@ -159,17 +164,18 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
         self._full.append((writer, schema))
 
 
+@dataclass(frozen=True)
 class _Types:
     """One reader for all parts."""
 
-    def __init__(self, step: FromBeam) -> None:
-        self._step = step
+    transform: str
+    partition_by: str | None
 
     def __call__(self, parts: Sequence[Part]) -> ParquetReader:
         if not parts:
-            raise InputError("The transform gives no row.", where=repr(self._step.rows))
+            raise InputError("The transform gives no row.", where=self.transform)
         reader = ParquetReader(unify({schema for _, schema in parts}))
-        check_partition(self._step, reader)
+        check_partition(self.partition_by, reader.schema)
         return reader
 
 

@@ -1,4 +1,4 @@
-"""``filter`` and ``map``: rows between the source and the first step that looks at them; Examples of the user's own."""
+"""``filter`` and ``map``: rows between the source and the first step that looks at them; and Examples of the user's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -80,7 +79,9 @@ class ChangeRows(Component):
         return _changed(pipeline, self.context, rows, work, whose)
 
 
-def publish_rows(pipeline: beam.Pipeline, context: Context, rows: Mapping[str, beam.PCollection], whose: Whose) -> Live:
+def publish_rows(
+    pipeline: beam.Pipeline, context: Context, rows: Mapping[str, beam.PCollection], whose: Whose
+) -> Live:
     """Write the rows that a component of the user's own returned, as Examples; they flow on as they were written.
 
     Parameters
@@ -183,8 +184,6 @@ class _Finish:
                 what = f"dropped all {came[split]:,} rows" if self.filters else "left no rows"
                 raise UserCodeError(f"{self.whose.name} {what} of split {split!r}.", where=self.whose.where, fix=fix)
         schema = pa.ipc.read_schema(pa.py_buffer((self.context.folder / SCHEMA_FILE).read_bytes()))
-        more: dict[str, Any] = (
-            {"filtered": {split: came[split] - rows[split] for split in self.splits}} if self.filters else {}
-        )
-        finish_splits(self.context.folder, rows, parts, schema, rejected=0, **more)
+        more = {"filtered": {split: came[split] - rows[split] for split in self.splits}} if self.filters else {}
+        finish_splits(self.context.folder, rows, parts, schema, {"rejected": 0, **more})
         return rows

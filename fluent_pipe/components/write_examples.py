@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -28,12 +29,11 @@ from fluent_pipe.errors import InputError
 
 ROWS_PER_FILE = 1 << 20
 REJECTED = "rejected"
+PARQUET = ".parquet"
+RECORDS = ".gz"  # as TFX names TFRecord files, which are gzipped
 
 Written = tuple[str, str, int]
 """Split, name of the file in the split's folder, rows."""
-
-_PARQUET = ".parquet"
-_RECORDS = ".gz"  # as TFX names TFRecord files, which are gzipped
 
 
 class HasSchema(Protocol):
@@ -111,36 +111,52 @@ class WriteFiles(beam.DoFn):  # type: ignore[misc]
 
 
 class WriteSplit(WriteFiles):
-    """Writes the batches of one split as Parquet; with ``as_records``, also as TFRecord files of the same rows."""
+    """Writes the batches of one split as Parquet, and where asked as ``tf.Example`` too."""
 
     def __init__(
         self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE, as_records: bool = False
     ) -> None:
-        opening: Callable[[Path], Writer] = _WithRecords if as_records else BatchWriter
-        folder = str(rows_folder(Path(), split, as_records))
-        super().__init__(context, split, folder, (opening, _PARQUET), rows_per_file=rows_per_file)
+        records = context.folder / f"Split-{split}"
+        opened: Callable[[Path], Writer] = partial(RowsAndRecords, records=records) if as_records else BatchWriter
+        folder = rows_folder(context.folder, split, as_records=as_records)
+        super().__init__(context, split, str(folder.relative_to(context.folder)), (opened, PARQUET), rows_per_file=rows_per_file)
 
 
-class _WithRecords:
-    """One Parquet file, and apart from it the same rows as ``tf.Example``."""
+class RowsAndRecords:
+    """A Parquet file, and the same rows as ``tf.Example`` in a TFRecord file of that stem.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path
+        Of the Parquet file.
+    records
+        Folder of the other.
+    """
+
+    def __init__(self, path: Path, *, records: Path) -> None:
         self.path = path
-        self._batches = BatchWriter(path)
-        artifact, split = path.parents[2], path.parent.name
-        self._records = RecordFile(artifact / split / f"{path.stem}{_RECORDS}")
+        self._rows = BatchWriter(path)
+        self._records = RecordFile(records / f"{path.stem}{RECORDS}")
 
     @property
     def rows(self) -> int:
-        return self._batches.rows
+        """Rows so far."""
+        return self._rows.rows
 
     def write(self, batch: pa.RecordBatch) -> None:
-        self._batches.write(batch)
+        """Add rows."""
+        self._rows.write(batch)
         self._records.write(serialized(batch))
 
     def close(self) -> None:
-        self._batches.close()
+        """Finish both files."""
+        self._rows.close()
         self._records.close()
+
+
+def rows_folder(folder: Path, split: str, *, as_records: bool) -> Path:
+    """Where the Parquet files of a split lie: apart from TFRecord files, since TFX reads all that is beside those."""
+    return (folder / Examples.beside if as_records else folder) / f"Split-{split}"
 
 
 class RejectedWriter:
@@ -181,7 +197,7 @@ class Finish:
     spooled
         A folder in staging that is no longer needed, or None.
     as_records
-        Whether there are TFRecord files too.
+        Whether each Parquet file has a TFRecord file beside it.
     """
 
     context: Context
@@ -191,7 +207,7 @@ class Finish:
     as_records: bool = False
 
     def __call__(self, written: Iterable[Written], seen: Iterable[Seen], reader: HasSchema) -> Mapping[str, int]:
-        """Finish the folder of batches that ``reader`` read; rows by split."""
+        """Finish the folder; rows by split."""
         parts, pieces = list(written), [Seen(*piece) for piece in seen]
         rows, rejected = sum(piece.rows for piece in pieces), sum(piece.rejected for piece in pieces)
         check_rejected(pieces, rows + rejected, self.max_rejected)
@@ -202,9 +218,8 @@ class Finish:
             name_files(folder, by_content(folder, [p.file for p in pieces if p.file]), "rows", ".jsonl")
         if self.spooled is not None:
             shutil.rmtree(self.spooled, ignore_errors=True)
-        finish_splits(
-            self.context.folder, by_split, parts, reader.schema, as_records=self.as_records, rejected=rejected
-        )
+        told = {"rejected": rejected}
+        finish_splits(self.context.folder, by_split, parts, reader.schema, told, as_records=self.as_records)
         return by_split
 
     def _check_splits(self, by_split: Mapping[str, int]) -> None:
@@ -221,19 +236,14 @@ class Finish:
                 )
 
 
-def rows_folder(folder: Path, split: str, as_records: bool) -> Path:  # noqa: FBT001 - of a step's examples_format
-    """Where the Parquet files of a split lie: apart from TFRecord files, since TFX reads all that is beside those."""
-    return (folder / Examples.beside if as_records else folder) / f"Split-{split}"
-
-
 def finish_splits(
     folder: Path,
     rows: Mapping[str, int],
     written: Sequence[Written],
     schema: pa.Schema,
+    more: Mapping[str, Any],
     *,
     as_records: bool = False,
-    **more: Any,
 ) -> None:
     """Give the files of all splits their names, and write ``examples.json``.
 
@@ -247,18 +257,18 @@ def finish_splits(
         All files that count.
     schema
         Of all batches.
-    as_records
-        Whether there are TFRecord files too.
     more
         Facts besides.
+    as_records
+        Whether each Parquet file has a TFRecord file beside it.
     """
     for split in rows:
-        rows_in = rows_folder(folder, split, as_records)
-        names = by_content(rows_in, [name for owner, name, _ in written if owner == split])
-        name_files(rows_in, names, "data", _PARQUET)
+        own = rows_folder(folder, split, as_records=as_records)
+        names = by_content(own, [name for owner, name, _ in written if owner == split])
+        name_files(own, names, "data", PARQUET)
         if as_records:
-            same = [f"{Path(name).stem}{_RECORDS}" for name in names]
-            name_files(folder / f"Split-{split}", same, "data_tfrecord", _RECORDS)
+            same = [f"{Path(name).stem}{RECORDS}" for name in names]
+            name_files(folder / f"Split-{split}", same, "data_tfrecord", RECORDS)
     facts = {
         "splits": {name: {"rows": count} for name, count in rows.items()},
         "columns": {field.name: str(field.type) for field in schema},
@@ -293,12 +303,12 @@ def check_rejected(
 
 
 def by_content(folder: Path, names: Iterable[str]) -> list[str]:
-    """Sorted so that the order in which workers came does not show."""
+    """Files sorted so that the order in which workers came does not show."""
     return sorted(names, key=lambda name: _digest(folder / name))
 
 
 def name_files(folder: Path, names: Sequence[str], stem: str, suffix: str) -> list[str]:
-    """Number the files ``names`` of a folder in this order and remove all others; the new names."""
+    """Number files of a folder in this order and remove all others; the new names."""
     named = set(names)
     for stray in folder.iterdir():
         if stray.name not in named:

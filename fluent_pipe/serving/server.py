@@ -5,6 +5,7 @@ TensorFlow is imported only once the port and the folder are known to be good.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -90,6 +91,7 @@ def serve(
         with _quiet_libraries():
             from fluent_pipe.serving.app import Service
             from fluent_pipe.serving.versions import Versions
+        gc.freeze()  # the million objects of the libraries stay; walking through them would make answers wait
         versions = Versions(folder, signature, limits.seconds)
         versions.start()
         service = Service(name, versions, limits, signature=signature)

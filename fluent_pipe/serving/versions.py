@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -199,4 +200,10 @@ class Versions:
         self._leaving.remove(served)
         log.info("version %d is released", served.model.version.number)
         with suppress(RuntimeError):  # the server is ending
-            self._pool.submit(served.model.close)
+            self._pool.submit(_close, served.model)
+
+
+def _close(model: LoadedModel) -> None:
+    model.close()
+    del model
+    gc.collect()  # a graph refers to itself all over

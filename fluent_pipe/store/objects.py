@@ -324,7 +324,10 @@ class Walk:
                 self.feed(weights(), "get_weights()")
         elif _is_of_beam(value):
             self._type_of(value)
-            self.feed({k: v for k, v in vars(value).items() if k not in _APPLIED}, "attributes")
+            # What they leave out when they travel, such as a connection, is no content.
+            state = getattr(value, "__getstate__", lambda: vars(value))()
+            kept = {k: v for k, v in state.items() if k not in _APPLIED} if isinstance(state, dict) else state
+            self.feed(kept, "attributes")
         else:
             return self._array(value)
         return True

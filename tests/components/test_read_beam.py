@@ -53,6 +53,13 @@ def test_dictionaries_are_rows(read):
     assert not list(examples.path.glob(".*"))
 
 
+def test_steps_of_the_same_job_see_the_rows(tmp_path):
+    begun = fp.Pipeline("p", root=tmp_path).from_beam(beam.Create(PEOPLE, reshuffle=False))
+    pipeline = begun.generate_statistics().infer_schema()
+    assert len(pipeline.plan().jobs) == 1
+    assert "score" in (pipeline.run(progress=False).schema.path / "schema.pbtxt").read_text()
+
+
 class Person(NamedTuple):
     """A row with names."""
 
@@ -64,7 +71,8 @@ def test_named_tuples_rows_and_record_batches(read):
     one = {"train": 1}
     wanted = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
     batch = pa.RecordBatch.from_pydict({"name": pa.array(["a", "b"]).dictionary_encode(), "id": [1, 2]})
-    for kind in ([Person("a", 1), Person("b", 2)], [beam.Row(id=1, name="a"), beam.Row(id=2, name="b")], [batch]):
+    table = pa.Table.from_batches([batch])
+    for kind in ([Person("a", 1), Person("b", 2)], [beam.Row(id=1, name="a"), beam.Row(id=2, name="b")], [batch], [table]):
         assert rows(read(beam.Create(kind), splits=one), "train") == wanted
 
 
@@ -179,6 +187,26 @@ def test_a_transform_that_cannot_be_applied(refused):
     assert "cannot pickle '_thread.lock' object" in refused(Broken(), UserCodeError)
     assert "Several gives a dict, not one PCollection" in refused(Several(), UserCodeError)
     assert "cannot be applied" in refused(beam.Map(fails), UserCodeError)
+
+
+class Connected(beam.DoFn):
+    """Leaves its connection behind when it travels."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+        self.connection = iter([table])
+
+    def __getstate__(self):
+        return {"table": self.table}
+
+    def process(self, row):
+        """Keep the row."""
+        yield row
+
+
+def test_what_is_left_behind_is_no_part_of_the_key():
+    assert of_value(Connected("trips")) == of_value(Connected("trips")) != of_value(Connected("fares"))
 
 
 def test_what_is_no_transform():

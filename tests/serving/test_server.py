@@ -168,13 +168,8 @@ def test_a_model_that_does_not_load_ends_it_with_a_reason(tmp_path):
 def test_it_ends_with_the_process_that_started_it(finished):
     command = [*BARE, "--folder", str(finished.serving), "--name", "any"]
     start = f"import subprocess, sys; print(subprocess.Popen({command!r}).pid, flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", start],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as one:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", start], text=True, **pipes) as one:
         server = psutil.Process(int(one.stdout.readline()))
         wait_for(lambda: server.num_threads() > 1)  # it watches
         one.kill()
