@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import codecs
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -269,6 +270,18 @@ def objective(name: Any) -> str:
     if not isinstance(name, str) or not name.strip():
         raise ArgumentError(f"objective= takes the name of a metric, got {name!r}.", fix='For example "val_auc".')
     return name
+
+
+def hyperparameters(path: Any) -> dict[str, Any]:
+    """The JSON of KerasTuner's ``HyperParameters.get_config()`` in a file: ``{"space": [..], "values": {..}}``."""
+    fix = "Give a best_hyperparameters.txt: the JSON of KerasTuner's HyperParameters.get_config()."
+    try:
+        config = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise ArgumentError(f"These are no hyperparameters: {error}.", where=str(path), fix=fix) from None
+    if not isinstance(config, dict) or not isinstance(config.get("values"), dict) or "space" not in config:
+        raise ArgumentError('These are no hyperparameters: "space" or "values" is missing.', where=str(path), fix=fix)
+    return config
 
 
 def direction(objective: str, given: Any, *, validated: bool) -> Any:
