@@ -247,5 +247,7 @@ def _oracle(step: Tune) -> Any:
                 )
                 oracle.max_trials = step.trials  # it has no argument for it
                 return oracle
-    except ImportError as error:
-        raise StepFailed(f"KerasTuner's {step.algorithm} search: {error}", fix="pip install scikit-learn") from None
+    except ImportError:
+        raise StepFailed(
+            f"KerasTuner's {step.algorithm} search needs scikit-learn.", fix="pip install scikit-learn"
+        ) from None
