@@ -39,7 +39,7 @@ STAGES = {
 def flights(csv: Path, root: Path, *, until: str = "push_to", epochs: int = 1) -> Pipeline:
     """The example on ``csv``, up to a step, with the metrics that the opponent computes."""
     settings = {"FLIGHTS": str(csv), "EPOCHS": epochs, "SERVING": str(root / "serving")}
-    pipeline = load(str(example("flights/pipeline.py")), settings, root)
+    pipeline = load(f"{example('flights/pipeline.py')}:short", settings, root)
     steps = [replace(s, metrics=METRICS) if isinstance(s, Evaluate) else s for s in pipeline.steps]
     last = [s.id for s in steps].index(until)
     return replace(pipeline, steps=tuple(steps[: last + 1]))

@@ -17,7 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fluent_pipe import errors, runners
+    from fluent_pipe.artifacts import (
+        Anomalies,
+        Approval,
+        Artifact,
+        BaseModel,
+        Evaluation,
+        Examples,
+        HyperParameters,
+        InfraBlessing,
+        Model,
+        ModelBlessing,
+        Predictions,
+        PushedModel,
+        Schema,
+        Statistics,
+        TransformGraph,
+    )
     from fluent_pipe.errors import FluentPipeError
+    from fluent_pipe.hooks import Failure
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.run import Run
     from fluent_pipe.steps.limits import (
@@ -29,6 +47,7 @@ if TYPE_CHECKING:
         jensen_shannon,
     )
     from fluent_pipe.steps.resources import Resources
+    from fluent_pipe.steps.user_components import Component, component
 
 __version__ = "0.1.0"
 
@@ -36,6 +55,7 @@ _HOMES = {
     "Pipeline": "fluent_pipe.pipeline",
     "Run": "fluent_pipe.run",
     "FluentPipeError": "fluent_pipe.errors",
+    "Failure": "fluent_pipe.hooks",
     "at_least": "fluent_pipe.steps.limits",
     "at_most": "fluent_pipe.steps.limits",
     "change_at_least": "fluent_pipe.steps.limits",
@@ -43,17 +63,57 @@ _HOMES = {
     "infinity_norm": "fluent_pipe.steps.limits",
     "jensen_shannon": "fluent_pipe.steps.limits",
     "Resources": "fluent_pipe.steps.resources",
+    "Component": "fluent_pipe.steps.user_components",
+    "component": "fluent_pipe.steps.user_components",
+    **dict.fromkeys(
+        (
+            "Anomalies",
+            "Approval",
+            "Artifact",
+            "BaseModel",
+            "Evaluation",
+            "Examples",
+            "HyperParameters",
+            "InfraBlessing",
+            "Model",
+            "ModelBlessing",
+            "Predictions",
+            "PushedModel",
+            "Schema",
+            "Statistics",
+            "TransformGraph",
+        ),
+        "fluent_pipe.artifacts",
+    ),
 }
 
 __all__ = [
+    "Anomalies",
+    "Approval",
+    "Artifact",
+    "BaseModel",
+    "Component",
+    "Evaluation",
+    "Examples",
+    "Failure",
     "FluentPipeError",
+    "HyperParameters",
+    "InfraBlessing",
+    "Model",
+    "ModelBlessing",
     "Pipeline",
+    "Predictions",
+    "PushedModel",
     "Resources",
     "Run",
+    "Schema",
+    "Statistics",
+    "TransformGraph",
     "at_least",
     "at_most",
     "change_at_least",
     "change_at_most",
+    "component",
     "errors",
     "infinity_norm",
     "jensen_shannon",

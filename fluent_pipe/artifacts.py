@@ -17,6 +17,8 @@ from typing import Any, ClassVar, TypeVar
 class Artifact:
     """A published result.
 
+    A subclass is a type of one's own, for what a component of one's own leaves; see :func:`fluent_pipe.component`.
+
     Parameters
     ----------
     path
@@ -35,6 +37,13 @@ class Artifact:
     execution: str = field(default="")
 
     facts_file: ClassVar[str] = ""
+    """Name of a JSON file in the folder, read by :meth:`facts`; empty for a type that has none."""
+    facts_keys: ClassVar[tuple[str, ...]] = ()
+    """What the facts hold at least."""
+    holds: ClassVar[tuple[str, ...]] = ()
+    """Patterns of files that the folder holds beside the facts; looked at after a component of the user's own."""
+    copies: ClassVar[str] = ""
+    """Files that say again what others say, as a glob; they do not count in the fingerprint."""
 
     def facts(self) -> Mapping[str, Any]:
         """The JSON facts of this artifact; empty for a type that has none."""
@@ -64,24 +73,47 @@ class _Split(Artifact):
 class Examples(_Split):
     """Typed rows: ``Split-<name>/*.parquet``, ``rejected/*.jsonl`` and ``examples.json``.
 
-    ``examples.json`` holds ``{"splits": {name: {"rows": int}}, "columns": {name: arrow type}, "rejected": int}``.
-    Columns are flat (or lists, for multi-valued features); null is missing.
+    With ``examples_format="tfrecord"``, ``Split-<name>/data_tfrecord-*.gz`` hold the rows as ``tf.Example``, laid out
+    and named as TFX does, and the Parquet files lie in ``parquet/Split-<name>/``, since TFX reads all that is in a
+    split's folder.
+
+    ``examples.json`` holds ``{"splits": {name: {"rows": int}}, "columns": {name: arrow type}, "rejected": int}``, and
+    after ``filter`` also ``"filtered": {name: rows that were dropped}``. Columns are flat (or lists, for multi-valued
+    features); null is missing.
     """
 
     facts_file = "examples.json"
+    facts_keys = ("splits", "columns", "rejected")
+    holds = ("**/Split-*/*.parquet",)
+    beside: ClassVar[str] = "parquet"
+    copies: ClassVar[str] = "Split-*/data_tfrecord-*.gz"  # tfx-bsl writes features in any order
+
+    def files(self, split: str) -> list[Path]:
+        beside = self.path / self.beside / f"Split-{split}"
+        return sorted(beside.glob("*.parquet")) if beside.is_dir() else super().files(split)
+
+    def tfrecords(self, split: str) -> list[Path]:
+        """The gzipped TFRecord files of one split, in order; none where they were not asked for."""
+        return sorted(self.split(split).glob("data_tfrecord-*.gz"))
 
     def summary(self) -> str:
         facts = self.facts()
         rows = ", ".join(f"{name} {split['rows']:,}" for name, split in facts["splits"].items())
-        return rows + (f", {facts['rejected']:,} rejected" if facts["rejected"] else "")
+        filtered = sum(facts.get("filtered", {}).values())
+        less = {"rejected": facts["rejected"], "filtered out": filtered}
+        return rows + "".join(f", {count:,} {what}" for what, count in less.items() if count)
 
 
 class Statistics(_Split):
     """TFDV statistics: ``Split-<name>/FeatureStats.pb`` (a binary ``DatasetFeatureStatisticsList``)."""
 
+    holds = ("Split-*/FeatureStats.pb",)
+
 
 class Schema(Artifact):
     """A TFDV schema: ``schema.pbtxt``."""
+
+    holds = ("schema.pbtxt",)
 
 
 class Anomalies(_Split):
@@ -92,6 +124,7 @@ class Anomalies(_Split):
     """
 
     facts_file = "anomalies.json"
+    facts_keys = ("anomalies", "drift", "baseline", "notes", "passed")
 
     def summary(self) -> str:
         found = len(self.facts()["anomalies"])
@@ -103,11 +136,13 @@ class TransformGraph(_Split):
 
     ``transform.json`` holds ``{"label": str | null, "weight": str | null, "task": "binary" | "multiclass" |
     "regression" | null, "classes": [..] | null, "class_count": int | null, "class_counts": {..} | null,
-    "vocabularies": {feature: size}, "splits": {name: {"rows": int}},
+    "vocabularies": {feature: size}, "categories": {feature: [value by id]}, "splits": {name: {"rows": int}},
     "features": {name: {"dtype": str, "shape": [int], "kind": "dense" | "sparse" | "ragged"}}}``.
     """
 
     facts_file = "transform.json"
+    facts_keys = ("label", "weight", "task", "splits", "features", "vocabularies")
+    holds = ("transform_fn/saved_model.pb", "transformed_metadata/*", "metadata/*", "Split-*/*.parquet")
 
     def summary(self) -> str:
         return f"{len(self.facts()['features'])} features"
@@ -124,6 +159,8 @@ class HyperParameters(Artifact):
     """
 
     facts_file = "trials.json"
+    facts_keys = ("values", "trials")
+    holds = ("best_hyperparameters.txt",)
 
     @property
     def best(self) -> Path:
@@ -147,15 +184,29 @@ class BaseModel(Artifact):
     """
 
     facts_file = "base_model.json"
+    facts_keys = ("source", "format", "file")
+    holds = ("model/*",)
+
+    @property
+    def model(self) -> Path:
+        """The SavedModel folder, or the ``.keras`` file."""
+        return self.path / "model" / str(self.facts()["file"])
+
+    def summary(self) -> str:
+        return str(self.facts()["format"])
 
 
 class Model(Artifact):
     """A trained model: ``Format-Serving/`` (SavedModel), ``model.keras``, ``logs/`` and ``training.json``.
 
-    ``training.json`` holds ``{"history": {metric: [float per epoch]}, "epochs": int, "seconds": float}``.
+    ``training.json`` holds ``{"history": {metric: [float per epoch]}, "epochs": int, "seconds": float}``, and where a
+    warm start was asked for ``"warm_start": {"from": execution or folder | null, "mapped": {feature: {"kept": words,
+    "new": words, "gone": words}}, "note": str}``. ``vocabularies.parquet`` tells what the ids of features mean.
     """
 
     facts_file = "training.json"
+    facts_keys = ("history", "epochs", "seconds")
+    holds = ("Format-Serving/saved_model.pb",)
 
     @property
     def serving(self) -> Path:
@@ -163,8 +214,9 @@ class Model(Artifact):
         return self.path / "Format-Serving"
 
     def summary(self) -> str:
-        epochs = self.facts()["epochs"]
-        return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
+        facts = self.facts()
+        began = ", warm start" if facts.get("warm_start", {}).get("from") else ""
+        return f"{facts['epochs']} {'epoch' if facts['epochs'] == 1 else 'epochs'}{began}"
 
 
 class Evaluation(Artifact):
@@ -178,6 +230,7 @@ class Evaluation(Artifact):
     """
 
     facts_file = "metrics.json"
+    facts_keys = ("slices", "baseline", "task", "primary_metric")
 
     def summary(self) -> str:
         slices = len(self.facts()["slices"])
@@ -193,6 +246,7 @@ class ModelBlessing(Artifact):
     """
 
     facts_file = "reasons.json"
+    facts_keys = ("blessed", "note", "reasons")
 
 
 class InfraBlessing(Artifact):
@@ -200,11 +254,13 @@ class InfraBlessing(Artifact):
 
     ``infra.json`` holds ``{"blessed": bool, "reasons": [str], "endpoint": url | null, "load_seconds": float | null,
     "latency_ms": {"p50", "p95", "p99"} | null, "memory_mb": float | null, "requests": int, "concurrency": int,
-    "rows": int, "largest_difference": float | null}``. ``Format-Serving/`` is the model that was served, with
-    ``assets.extra/tf_serving_warmup_requests``.
+    "rows": int, "largest_difference": float | null, "compared_with": str | null}``. ``Format-Serving/`` is the model
+    that was served, with ``assets.extra/tf_serving_warmup_requests``; it is there where the model is blessed.
     """
 
     facts_file = "infra.json"
+    facts_keys = ("blessed", "reasons", "latency_ms")
+    holds = ("Format-Serving/saved_model.pb",)
 
     @property
     def serving(self) -> Path:
@@ -225,6 +281,7 @@ class Approval(Artifact):
     """
 
     facts_file = "approval.json"
+    facts_keys = ("approved", "by", "note")
 
     def summary(self) -> str:
         facts = self.facts()
@@ -238,20 +295,24 @@ class PushedModel(Artifact):
     """
 
     facts_file = "pushed.json"
+    facts_keys = ("pushed", "version", "destination", "reasons")
 
     def summary(self) -> str:
         facts = self.facts()
-        return f"version {facts['version']}" if facts["pushed"] else "not blessed"
+        return f"version {facts['version']}" if facts["pushed"] else "refused"
 
 
 class Predictions(Artifact):
     """Where predictions were written: ``predictions.json``.
 
     ``predictions.json`` holds ``{"scored": bool, "destination": path | null, "format": str, "files": [str], "rows":
-    int, "failed": int, "columns": {name: arrow type}, "reasons": [str]}``.
+    int, "failed": int, "columns": {name: arrow type}, "classes": [..] | null, "reasons": [str], "id": str}``;
+    ``failed`` rows could not be read or scored. The same file lies in the destination as long as this holds what the
+    destination holds.
     """
 
     facts_file = "predictions.json"
+    facts_keys = ("scored", "destination", "rows", "failed", "reasons")
 
     def summary(self) -> str:
         facts = self.facts()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -10,9 +9,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fluent_pipe.artifacts import A, Artifact, Examples, Model, Schema, Statistics, TransformGraph
+from fluent_pipe.artifacts import (
+    A,
+    Anomalies,
+    Approval,
+    Artifact,
+    BaseModel,
+    Evaluation,
+    Examples,
+    HyperParameters,
+    InfraBlessing,
+    Model,
+    ModelBlessing,
+    Predictions,
+    PushedModel,
+    Schema,
+    Statistics,
+    TransformGraph,
+)
 from fluent_pipe.errors import ArgumentError, OrderError
 from fluent_pipe.steps.base import Ref, Step
+from fluent_pipe.steps.gates import Condition, Hook
+from fluent_pipe.steps.paths import default_root
 from fluent_pipe.steps.sources import Source
 
 if TYPE_CHECKING:
@@ -27,6 +45,15 @@ _MAKERS: Mapping[type[Artifact], tuple[str, str]] = {
     Schema: ("a schema", "infer_schema()"),
     TransformGraph: ("transformed examples", "preprocess()"),
     Model: ("a model", "train()"),
+    Anomalies: ("anomalies", "validate()"),
+    HyperParameters: ("hyperparameters", "tune()"),
+    BaseModel: ("a base model", "with_base_model()"),
+    Evaluation: ("an evaluation", "evaluate()"),
+    ModelBlessing: ("a blessing", "evaluate()"),
+    InfraBlessing: ("an infra blessing", "infra_validate()"),
+    Approval: ("an approval", "approve()"),
+    PushedModel: ("a pushed model", "push_to()"),
+    Predictions: ("predictions", "bulk_infer()"),
 }
 
 
@@ -44,12 +71,18 @@ class Chain:
         URL of the metadata store.
     steps
         What was asked for so far.
+    conditions
+        What guards the steps to come.
+    hooks
+        Who hears how a run ended.
     """
 
     name: str
     root: Path = field(default=Path(), kw_only=True)
     metadata: str | None = field(default=None, kw_only=True)
     steps: tuple[Step, ...] = field(default=(), kw_only=True)
+    conditions: tuple[Condition, ...] = field(default=(), kw_only=True)
+    hooks: tuple[Hook, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -57,14 +90,13 @@ class Chain:
                 f"Pipeline name {self.name!r} is not valid.",
                 fix="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
             )
-        root = self.root if self.root != Path() else Path(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe"))
-        object.__setattr__(self, "root", Path(root).absolute())
+        object.__setattr__(self, "root", default_root() if self.root == Path() else Path(self.root).absolute())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}): " + (" -> ".join(s.id for s in self.steps) or "no steps yet")
 
     def _then(self, step: Step) -> Self:
-        return replace(self, steps=(*self.steps, step))
+        return replace(self, steps=(*self.steps, replace(step, conditions=self.conditions)))
 
     def _source(self, step: Source) -> Self:
         if self.steps:
@@ -92,7 +124,8 @@ class Chain:
     def _ref(self, wanted: type[A], call: str) -> Ref[A]:
         found = self._newest(wanted)
         if found is None:
-            what, maker = _MAKERS[wanted]
+            own = (wanted.__name__, f"apply() with a component that leaves {wanted.__name__}")
+            what, maker = _MAKERS.get(wanted, own)
             raise OrderError(
                 f"{call}() needs {what}. This pipeline so far: {self._so_far}.", fix=f"Call {maker} first."
             )

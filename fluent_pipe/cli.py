@@ -14,12 +14,14 @@ from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted
 if TYPE_CHECKING:
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.run import Run
-    from fluent_pipe.store.metadata import MetadataStore
+    from fluent_pipe.store.metadata import MetadataStore, StoredRun
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the run failed; 2 the command line or the file is not valid; "
-    "3 not pushed, since the model was not blessed; 130 stopped by Ctrl-C."
+    "3 not pushed or not scored, since the model was refused; 4 waiting for approval; 130 stopped by Ctrl-C."
 )
+
+ENDS = {"not pushed": 3, "not scored": 3, "waiting": 4}
 
 app = typer.Typer(
     help="Run fluent_pipe pipelines and look at their runs.",
@@ -48,12 +50,15 @@ Metadata = Annotated[
 def demo(
     root: Root = None,
     push: Annotated[Path, typer.Option(help="Where the model is pushed to.")] = Path("serving/flights"),
+    full: Annotated[bool, typer.Option("--full", help="Tune, prove servable and score as well: minutes.")] = False,
+    predictions: Annotated[Path, typer.Option(help="Where --full writes predictions.")] = Path("predictions/flights"),
 ) -> None:
-    """Run the flights example: 336,776 flights, from a CSV to a pushed model."""
+    """Run the flights example: 336,776 flights, from a CSV to a pushed model; with --full every step there is."""
     from fluent_pipe import loading
 
-    settings: dict[str, Any] = {"SERVING": str(push)}
-    _run(loading.load(f"{loading.example('flights/pipeline.py')}:pipeline", settings, root), refresh=())
+    settings: dict[str, Any] = {"SERVING": str(push), "PREDICTIONS": str(predictions)}
+    chosen = "pipeline" if full else "short"
+    _run(loading.load(f"{loading.example('flights/pipeline.py')}:{chosen}", settings, root), refresh=())
 
 
 @app.command("run", epilog=EXIT_CODES)
@@ -86,12 +91,18 @@ def runs(
 ) -> None:
     """List past runs, newest first."""
     from fluent_pipe.results import text_table
+    from fluent_pipe.store import approvals
+
+    def state(run: StoredRun) -> str:
+        if approvals.waiting_for(_root(root) / run.pipeline, run.id) is None:
+            return run.state
+        return "waiting for approval" if run.state == "waiting" else f"{run.state}, waiting for approval"
 
     rows = [
         {
             "run": r.id,
             "pipeline": r.pipeline,
-            "state": r.state,
+            "state": state(r),
             "started": f"{r.started:%Y-%m-%d %H:%M:%S}",
             "seconds": round((r.finished - r.started).total_seconds(), 1) if r.finished else None,
         }
@@ -106,8 +117,9 @@ def show(
     root: Root = None,
     metadata: Metadata = None,
 ) -> None:
-    """Print one past run: its steps, their times and folders, and the log."""
+    """Print one past run: its steps, their times and folders, what it waits for, and the log."""
     from fluent_pipe.results import text_table
+    from fluent_pipe.store import approvals
 
     found = _store(root, metadata).run(run)
     if found is None:
@@ -116,11 +128,73 @@ def show(
     if found.properties.get("reason"):
         print(found.properties["reason"])
     rows = [
-        {"step": s.step, "state": s.state, "seconds": round(s.seconds, 2), "folder": str(s.path or "")}
+        {"step": s.step, "state": s.state, "seconds": round(s.seconds, 2), "folder": str(s.path or s.note)}
         for s in found.steps
     ]
     print(text_table(rows))
+    request = approvals.waiting_for(_root(root) / found.pipeline, found.id)
+    if request is not None:
+        print(f"waiting for approval: {request.command(found.id)}")
     print(f"log: {_root(root) / found.pipeline / 'runs' / found.id / 'log.txt'}")
+
+
+@app.command(epilog=EXIT_CODES)
+def approve(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run that waits, or its beginning.")],
+    *,
+    reject: Annotated[bool, typer.Option("--reject", help="Do not let the model be pushed.")] = False,
+    note: Annotated[str, typer.Option(help="Why, in your words; kept with the decision.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who decides. Default: the user of the system.")] = None,
+    root: Root = None,
+) -> None:
+    """Approve, or reject, the model that RUN waits to push. The process of RUN need not be there any more."""
+    from fluent_pipe.store import approvals
+
+    if by is not None and not by.strip():
+        raise ArgumentError("--by takes a name.")
+    name, request = approvals.find(_root(root), run)
+    request.decide(approved=not reject, by=by or _user(), note=note)
+    print(f"{name}: {approvals.in_words(request.facts()['decision'])}")
+    if not request.is_watched:
+        print("Its process is gone: run the pipeline again, and it goes on from here.")
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that no user has
+        return f"user {os.getuid()}"
+
+
+@app.command(epilog=EXIT_CODES)
+def serve(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where push_to() pushed: a folder of versions; or a SavedModel.")
+    ],
+    name: Annotated[str | None, typer.Option(help="Of the model, in the URL. Default: DIR's name.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of them.")] = "127.0.0.1",
+    signature: Annotated[
+        str | None,
+        typer.Option(help="For requests that name none. Default: serving_raw for columns, else serving_default."),
+    ] = None,
+    max_request_mb: Annotated[float, typer.Option(min=0.001, help="Largest request, in MiB.")] = 32,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Most seconds for an answer.")] = 30,
+    max_batch: Annotated[int, typer.Option(min=1, help="Most rows that requests share a run for; 1: none.")] = 1024,
+    max_waiting: Annotated[int, typer.Option(min=1, help="Requests that may wait; more are refused.")] = 1024,
+    threads: Annotated[int, typer.Option(min=1, help="Runs of the model at once.")] = 2,
+) -> None:
+    """Serve the model in DIR over HTTP, on TensorFlow Serving's REST paths. New versions are taken up as they come."""
+    from fluent_pipe.serving import command
+    from fluent_pipe.serving.limits import Limits
+
+    limits = Limits(int(max_request_mb * 1024 * 1024), timeout, max_batch, max_waiting, threads)
+    try:
+        command.run(folder, name, host=host, port=port, limits=limits, signature=signature)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 def _root(root: Path | None) -> Path:
@@ -147,8 +221,8 @@ def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:
         print(f"{error}", file=sys.stderr)
         raise typer.Exit(130) from None
     print(terminal_report(run))
-    if run.state == "not pushed":
-        raise typer.Exit(3)
+    if run.state in ENDS:
+        raise typer.Exit(ENDS[run.state])
 
 
 def main() -> NoReturn:

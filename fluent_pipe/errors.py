@@ -105,8 +105,20 @@ class EvaluationError(FluentPipeError):
     """A metric, slice or threshold cannot be evaluated."""
 
 
+class ServingError(FluentPipeError):
+    """A prediction server cannot load the model, cannot be reached, or does not answer as it must."""
+
+
 class StoreError(FluentPipeError):
     """The root or the metadata store cannot be read or written."""
+
+
+class ResourceError(FluentPipeError):
+    """A step asks for more memory, processors or GPUs than this machine has; raised before any work starts."""
+
+
+class ApprovalPending(FluentPipeError):
+    """Nobody has approved yet, and the run is not to wait: it ends as ``"waiting"``. ``run()`` does not raise it."""
 
 
 class StepFailed(FluentPipeError):

@@ -11,19 +11,20 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, PushedModel
-from fluent_pipe.errors import FluentPipeError, StepFailed, StoreError
+from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
+from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, StepFailed, StoreError
 from fluent_pipe.imports import quick_imports
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan, resolve_earlier
 from fluent_pipe.runners.base import JobResult, Runner
 from fluent_pipe.steps.base import Ref, Step
+from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.content import FileHashes, of_folder
 from fluent_pipe.store.files import (
     Staging,
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed"]
-RunState = Literal["running", "succeeded", "not pushed", "failed", "interrupted"]
+StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed", "not scored", "skipped"]
+RunState = Literal["running", "succeeded", "not pushed", "not scored", "waiting", "failed", "interrupted"]
 MAX_ATTEMPTS = 3
+
+Holds = Callable[[Condition, Mapping[str, StoredExecution]], bool]
+"""Asks a condition, given the results that it may look at."""
 
 
 class Observer:
@@ -55,6 +59,9 @@ class Observer:
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
         """A step is in a new state; ``seconds`` it took and a few words where known."""
+
+    def said(self, step: str, words: str) -> None:
+        """A step has something to say that a person must not miss."""
 
     def ended(self, state: RunState) -> None:
         """The run has ended."""
@@ -76,8 +83,14 @@ class Execution:
         Ids of steps to run although they are cached.
     observer
         Told what happens.
+    holds
+        Asks a condition.
     done
         Results made or taken from the cache so far, by step.
+    skipped
+        Why steps were skipped, by step.
+    keys
+        Cache keys by step, as far as they are known at the present job.
     ran
         Seconds of the steps that ran.
     loading
@@ -92,9 +105,13 @@ class Execution:
     runner: Runner
     refresh: frozenset[str]
     observer: Observer
+    holds: Holds
     done: dict[str, StoredExecution] = field(default_factory=dict)
     ran: dict[str, float] = field(default_factory=dict)
     loading: float = 0.0
+    skipped: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str | None] = field(default_factory=dict)
+    _answers: dict[int, bool] = field(default_factory=dict)
 
     def execute(self) -> RunState:
         """Run what is not cached.
@@ -102,14 +119,15 @@ class Execution:
         Returns
         -------
         RunState
-            ``"succeeded"``, or ``"not pushed"`` if a push was refused.
+            ``"succeeded"``, ``"not pushed"`` if a push was refused, ``"not scored"`` if only scoring was, or
+            ``"waiting"`` if nobody has approved yet and the run was not to wait for it.
 
         Raises
         ------
         FluentPipeError
             What went wrong. Whatever was published stays.
         """
-        progress.reset()
+        progress.reset(self.observer.said)
         self.observer.started([s.id for s in self.steps])
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,16 +136,23 @@ class Execution:
             sweep_resumable(self.folder)
         hashes = FileHashes(self.root / "file_hashes.sqlite")
         while True:
-            plan = make_plan(
-                self.name, self.steps, self.store, hashes, refresh=self.refresh - set(self.ran), done=self.done
-            )
+            steps = [s for s in self.steps if s.id not in self.skipped]
+            plan = make_plan(self.name, steps, self.store, hashes, refresh=self.refresh - set(self.ran), done=self.done)
             self._take_cached(plan)
+            if self._ask_conditions():
+                continue
             if not plan.jobs:
-                return "not pushed" if any(_push_refused(e) for e in self.done.values()) else "succeeded"
+                refused = {_refused(e) for e in self.done.values()} - {None}
+                return "not pushed" if "not pushed" in refused else "not scored" if refused else "succeeded"
             job = [s for s in self.steps if s.id in plan.jobs[0]]
             self._foresee()
+            self._check_resources()
             # A key that is known is that of what is about to be read, even if a file changes while it is read.
-            self._run_job(job, {p.step.id: p.key for p in plan.steps}, hashes)
+            self.keys = {p.step.id: p.key for p in plan.steps}
+            try:
+                self._run_job(job, self.keys, hashes)
+            except ApprovalPending:
+                return "waiting"
 
     @property
     def folder(self) -> Path:
@@ -135,25 +160,77 @@ class Execution:
         return self.root / self.name
 
     def _take_cached(self, plan: Plan) -> None:
-        found = [(p.step, p.stored) for p in plan.steps if p.stored is not None and p.step.id not in self.done]
+        new = [p for p in plan.steps if p.step.id not in self.done and self._is_free(p.step)]
+        found = [(p.step, p.stored) for p in new if p.stored is not None]
         self.store.record_cached(self.run_id, *(stored for _, stored in found))
         for step, stored in found:
             self.done[step.id] = stored
-            self.observer.changed(step.id, "cached", note=stored.artifacts[0].summary())
+            self.observer.changed(step.id, "cached", note=_note(stored))
             self._judge(step, stored)
+
+    def _is_free(self, step: Step) -> bool:
+        """Whether every condition of a step was asked, and holds."""
+        return all(self._answers.get(id(c), False) for c in step.conditions)
+
+    def _ask_conditions(self) -> bool:
+        """Ask the conditions whose results are there; whether there were any. Skip the steps of one that fails."""
+        asked = False
+        for step in self.steps:
+            if step.id in self.done or step.id in self.skipped:
+                continue
+            for condition in step.conditions:
+                if id(condition) not in self._answers:
+                    if set(condition.after) - set(self.done) - set(self.skipped):
+                        break
+                    self._answers[id(condition)] = self._ask(condition, step)
+                    asked = True
+                if not self._answers[id(condition)]:
+                    self._skip(step, condition)
+                    break
+        return asked
+
+    def _ask(self, condition: Condition, step: Step) -> bool:
+        try:
+            return self.holds(condition, {s: e for s, e in self.done.items() if s in condition.after})
+        except FluentPipeError as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            self._failed_early(step, error)
+            raise
+
+    def _skip(self, step: Step, condition: Condition) -> None:
+        self.skipped[step.id] = why = f"{condition.function.where} does not hold"
+        self.store.record_skipped(self.run_id, step.id, why)
+        self.observer.changed(step.id, "skipped", note=f"{condition.name} does not hold")
+
+    def _check_resources(self) -> None:
+        """End the run before its first job if this machine has less than a step asks for."""
+        for step in self.steps:
+            asked = getattr(step, "resources", None)
+            if asked is None or step.id in self.done or not self._is_free(step):
+                continue
+            machine = self.runner.machine()
+            lacking = machine.lacks(asked) if machine is not None else None
+            if lacking is not None:
+                fix = "Run it on a cluster, or ask for less."
+                raise self._failed_early(step, ResourceError(f"{step.id} {lacking}.", fix=fix))
+
+    def _failed_early(self, step: Step, error: FluentPipeError) -> FluentPipeError:
+        """``error``, recorded as that of a step whose work has not begun."""
+        error.step = step.id
+        self.observer.changed(step.id, "failed")
+        self._record_failed(step, 0.0, error)
+        return error
 
     def _foresee(self) -> None:
         """End the run now where a later step cannot go well, before the work that lies between."""
         for step in self.steps:
-            if step.id in self.done:
+            if step.id in self.done or not self._is_free(step):
                 continue
             inputs = {f: artifact(self.done, r) for f, r in step.inputs().items() if r.step in self.done}
             error = step.foreseen({f: a.facts() for f, a in inputs.items() if a.facts_file})
             if error is not None:
-                error.step = step.id
-                self.observer.changed(step.id, "failed")
-                self._record_failed(step, 0.0, error)
-                raise error
+                raise self._failed_early(step, error)
 
     def _judge(self, step: Step, stored: StoredExecution) -> None:
         refusal = step.refused(stored.artifacts[0].facts())
@@ -173,6 +250,9 @@ class Execution:
             try:
                 with writing(self.folder):
                     seconds = running.run(self.runner)
+            except ApprovalPending:
+                self.observer.changed(job[0].id, "waiting", note="for approval")
+                raise
             except KeyboardInterrupt:
                 raise
             except FluentPipeError as error:
@@ -214,7 +294,7 @@ class Execution:
         _remove_hidden(staged)
         execution = new_execution_name()
         destination = self.folder / step.id / execution
-        fingerprint = of_folder(staged)
+        fingerprint = of_folder(staged, leave_out=step.produces[0].copies)
         with writing(destination):
             publish(staged, destination)
         stored = self.store.record(
@@ -233,8 +313,7 @@ class Execution:
         )
         self.done[step.id] = stored
         self.ran[step.id] = seconds
-        state: StepState = "not pushed" if _push_refused(stored) else "ran"
-        self.observer.changed(step.id, state, seconds=seconds, note=stored.artifacts[0].summary())
+        self.observer.changed(step.id, _refused(stored) or "ran", seconds=seconds, note=_note(stored))
 
 
 class Job:
@@ -282,7 +361,7 @@ class Job:
                     with component.context.explained():
                         component.prepare()
                 result = runner.run(lambda pipeline: self._build(pipeline, components))
-                again = [_again(c) for c in components.values()]
+                again = [_finish(c) for c in components.values()]
                 return self._seconds(result), any(again)
             except KeyboardInterrupt:
                 raise
@@ -307,9 +386,16 @@ class Job:
 
             components = {}
             for step in self._steps:
-                resume = str(self._kept[step.id].path) if step.id in self._kept else None
-                context = Context(step.id, str(self._staging.folder(step.id)), resume)
-                components[step.id] = lower(step, context, self._resolve, self.earlier[step.id])
+                context = Context(
+                    step.id,
+                    str(self._staging.folder(step.id)),
+                    key=self._execution.keys.get(step.id) or "",
+                    run=self._execution.run_id,
+                    home=str(self._execution.folder),
+                    resume=str(self._kept[step.id].path) if step.id in self._kept else None,
+                )
+                plain = replace(step, conditions=())  # the user's conditions stay here: a step travels to workers
+                components[step.id] = lower(plain, context, self._resolve, self.earlier[step.id])
             return components
 
     def _resolve(self, _: str, ref: Ref[Any]) -> tuple[Artifact | None, Live | None]:
@@ -328,7 +414,7 @@ class Job:
                 for split, collection in self._live[ref.step].items()
             }
             component = components[step.id]
-            component.pipeline = None  # Beam remembers that of an earlier job
+            component.pipeline = None  # Beam keeps that of an earlier job, and refuses another
             self._live[step.id] = (flowing or pipeline) | step.id >> component
             self._building[step.id] = time.monotonic() - begun
 
@@ -365,9 +451,9 @@ class Job:
         return named[1] if named and named[1] in ids else ids[0]
 
 
-def _again(component: Component) -> bool:
+def _finish(component: Component) -> bool:
     with component.context.explained():
-        return component.again()
+        return component.finish()
 
 
 class _Late(Mapping[str, Any]):
@@ -393,6 +479,14 @@ def _shares(job: list[Step], seconds: Mapping[str, float], wall: float) -> dict[
     return {s.id: wall * (seconds[s.id] / total if total else 1 / len(job)) for s in job}
 
 
+def _note(stored: StoredExecution) -> str:
+    try:
+        return stored.artifacts[0].summary()
+    except Exception:  # a type of the user's own may have changed since
+        log.exception("There is no summary of %s", stored.path)
+        return ""
+
+
 def _remove_hidden(folder: Path) -> None:
     for path in folder.glob(".*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -407,5 +501,9 @@ def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int
     return {}
 
 
-def _push_refused(stored: StoredExecution) -> bool:
-    return any(isinstance(a, PushedModel) and not a.facts()["pushed"] for a in stored.artifacts)
+def _refused(stored: StoredExecution) -> Literal["not pushed", "not scored"] | None:
+    """What was not done since the model was refused, if anything."""
+    artifact = stored.artifacts[0]
+    if isinstance(artifact, PushedModel) and not artifact.facts()["pushed"]:
+        return "not pushed"
+    return "not scored" if isinstance(artifact, Predictions) and not artifact.facts()["scored"] else None

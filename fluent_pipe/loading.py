@@ -43,7 +43,7 @@ def load(reference: str, settings: Mapping[str, Any], root: Path | None = None) 
     ----------
     reference
         A Python file; ``NAME`` is a global of it: a Pipeline, or a function without arguments that returns one.
-        Without a name, the file's only Pipeline is meant.
+        Without a name, ``pipeline`` is meant, or the file's only Pipeline.
     settings
         Values for globals that the file sets at its top level; they take the place of the file's own.
     root
@@ -129,7 +129,11 @@ def _choose(module: Mapping[str, Any], name: str | None, file: str) -> Pipeline:
                 f"{file} makes no Pipeline at its top level.",
                 fix="Assign it to a global, or name a function: FILE:NAME.",
             )
-        raise ArgumentError(f"{file} makes {len(there)} pipelines.", valid=there, fix="Name one: FILE:NAME.")
+        if "pipeline" in there:
+            return there["pipeline"]
+        raise ArgumentError(
+            f"{file} makes {len(there)} pipelines.", valid=there, fix="Name one, FILE:NAME, or call one `pipeline`."
+        )
     found = module.get(name)
     if callable(found) and not isinstance(found, Pipeline):
         with _explained(Path(file)):

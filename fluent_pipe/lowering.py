@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe.artifacts import Artifact
+from fluent_pipe.artifacts import Artifact, Examples
 from fluent_pipe.errors import StepFailed
-from fluent_pipe.steps.base import Ref, Step
+from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.delivery import PushTo
-from fluent_pipe.steps.model import Evaluate, Preprocess, Train
-from fluent_pipe.steps.sources import FromCsv, FromMemory, FromParquet
+from fluent_pipe.steps.delivery import Approve, BulkInfer, InfraValidate, PushTo
+from fluent_pipe.steps.model import Evaluate, Preprocess, Train, WithBaseModel
+from fluent_pipe.steps.own import Apply, Filter, Map
+from fluent_pipe.steps.sources import FromBeam, FromCsv, FromMemory, FromParquet, FromTfRecord
 from fluent_pipe.steps.tuning import Tune, WithHyperparameters
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Resolve = Callable[[str, Ref[Any]], tuple[Artifact | None, Mapping[str, Any] | N
 """Field name and reference to the stored artifact, or to the live PCollections of the same job."""
 
 
-def lower(  # noqa: C901  it is one match, a case a step
+def lower(  # noqa: C901 - one flat match
     step: Step, context: Context, resolve: Resolve, earlier: Mapping[str, Artifact | None]
 ) -> Component:
     """The component that does ``step``.
@@ -47,11 +48,29 @@ def lower(  # noqa: C901  it is one match, a case a step
         artifact, live = resolve(field, step.inputs()[field])
         return kind(field, artifact=artifact, live=live)
 
+    def value(field: str) -> Any:
+        """An input whose value is needed, and which may not have been asked for."""
+        return resolve(field, step.inputs()[field])[0] if field in step.inputs() else None
+
     match step:
-        case FromCsv() | FromParquet() | FromMemory():
+        case FromCsv() | FromParquet() | FromTfRecord() | FromMemory():
             from fluent_pipe.components.read_examples import ReadExamples
 
             return ReadExamples(step, context)
+        case Filter() | Map():
+            from fluent_pipe.components import inputs, rows
+
+            return rows.ChangeRows(step, context, given(inputs.ExamplesInput, "examples"))
+        case Apply():
+            from fluent_pipe.components import inputs, own
+
+            flowing = Examples if step.component.builds else None
+            kinds = {f: inputs.ExamplesInput if r.type is flowing else inputs.Input for f, r in step.given}
+            return own.Apply(step, context, {field: given(kind, field) for field, kind in kinds.items()})
+        case FromBeam():
+            from fluent_pipe.components.read_beam import ReadBeam
+
+            return ReadBeam(step, context)
         case GenerateStatistics():
             from fluent_pipe.components import generate_statistics, inputs
 
@@ -80,15 +99,26 @@ def lower(  # noqa: C901  it is one match, a case a step
             examples = given(inputs.ExamplesInput, "examples")
             return preprocess.Preprocess(step, context, examples, given(inputs.SchemaInput, "schema"))
         case Train():
-            from fluent_pipe.components import inputs, train
+            from fluent_pipe.components import train
+            from fluent_pipe.training.warm_start import Beginning
 
-            tuned = given(inputs.Input, "hyperparameters") if step.hyperparameters else None
-            return train.Train(step, context, *_model_inputs(given), hyperparameters=tuned)
+            begin = Beginning(
+                hyperparameters=value("hyperparameters"),
+                base_model=value("base_model"),
+                earlier=_folder(step.warm_start, earlier.get("warm_start")),
+                asked=step.warm_start is not None,
+                own=isinstance(step.warm_start, Earlier),
+            )
+            return train.Train(step, context, *_model_inputs(given), begin=begin)
+        case WithBaseModel():
+            from fluent_pipe.components import base_model
+
+            return base_model.WithBaseModel(step, context)
         case Tune():
             from fluent_pipe.components import tune
 
             graph, _, schema_ = _model_inputs(given)
-            return tune.Tune(step, context, graph, schema_)
+            return tune.Tune(step, context, graph, schema_, value("base_model"))
         case WithHyperparameters():
             from fluent_pipe.components import hyperparameters
 
@@ -98,11 +128,32 @@ def lower(  # noqa: C901  it is one match, a case a step
 
             baseline = _folder(step.baseline, earlier.get("baseline"))
             return evaluate.Evaluate(step, context, given(inputs.Input, "model"), *_model_inputs(given), baseline)
+        case Approve():
+            from fluent_pipe.components import approve, inputs
+
+            verdicts = [given(inputs.Input, f) if getattr(step, f) else None for f in ("blessing", "infra")]
+            return approve.Approve(step, context, given(inputs.Input, "model"), *verdicts)
+        case InfraValidate():
+            from fluent_pipe.components import infra_validate, inputs
+
+            examples = given(inputs.ExamplesInput, "examples")
+            return infra_validate.InfraValidate(step, context, given(inputs.Input, "model"), examples)
         case PushTo():
             from fluent_pipe.components import inputs, push
 
-            blessing = given(inputs.Input, "blessing") if step.blessing else None
-            return push.PushTo(step, context, given(inputs.Input, "model"), blessing)
+            judged = {f: given(inputs.Input, f) for f in ("blessing", "infra", "approval") if getattr(step, f)}
+            return push.PushTo(step, context, given(inputs.Input, "model"), **judged)
+        case BulkInfer():
+            from fluent_pipe.components import bulk_infer, inputs
+
+            return bulk_infer.BulkInfer(
+                step,
+                context,
+                given(inputs.Input, "model"),
+                given(inputs.ExamplesInput, "examples"),
+                given(inputs.TransformGraphInput, "graph"),
+                [given(inputs.Input, verdict) for verdict in ("blessing", "infra") if verdict in step.inputs()],
+            )
     raise StepFailed(f"No component does {step.call}().", step=step.id)
 
 

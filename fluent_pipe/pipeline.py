@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from fluent_pipe.calls.data import DataCalls
 from fluent_pipe.calls.delivery import DeliveryCalls
+from fluent_pipe.calls.gates import GateCalls
 from fluent_pipe.calls.model import ModelCalls
+from fluent_pipe.calls.own import OwnCalls
 from fluent_pipe.chain import LOADING
 from fluent_pipe.errors import ArgumentError, OrderError
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Pipeline(DataCalls, ModelCalls, DeliveryCalls):
+class Pipeline(DataCalls, ModelCalls, DeliveryCalls, GateCalls, OwnCalls):
     """A named chain of steps. Immutable: each call returns a new one, so prefixes can be shared and branched.
 
     Parameters
@@ -89,13 +91,14 @@ Call infer_schema() first.
         refresh
             Ids of steps to run although they are cached.
         progress
-            Show progress on the terminal.
+            Show progress on the terminal. Without it only what waits for a person is said.
 
         Returns
         -------
         Run
             Results, timings and verdicts. A model that is not blessed is not pushed; that is no error:
-            ``run.state`` is then ``"not pushed"``.
+            ``run.state`` is then ``"not pushed"``, or ``"not scored"`` where only ``bulk_infer`` was refused. See
+            :class:`~fluent_pipe.run.Run` for its other states.
 
         Raises
         ------

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.artifacts import Artifact
-from fluent_pipe.errors import FluentPipeError
+from fluent_pipe.errors import ArgumentError, FluentPipeError
 from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.paths import matches
@@ -72,7 +72,8 @@ class Plan:
         lines = [f"Pipeline {self.name}: {len(self.steps)} steps, {jobs}"]
         for p in self.steps:
             what = "cached" if p.state == "cached" else f"job {job_of[p.step.id]}"
-            why = p.stored.name if p.stored else p.reason
+            guards = " and ".join(c.name for c in p.step.conditions)
+            why = "; ".join(filter(None, (p.stored.name if p.stored else p.reason, guards and f"if {guards} holds")))
             lines.append(f"  {p.step.id:<{width}}  {what:<7} {why}".rstrip())
         return "\n".join(lines)
 
@@ -80,8 +81,8 @@ class Plan:
 def group(steps: Collection[Step]) -> tuple[tuple[str, ...], ...]:
     """Cut steps, in order, into Beam jobs.
 
-    A job ends only before a step that needs a value which the job is to make, after a step whose verdict decides
-    whether the others may run, and around a step that runs several jobs in turn.
+    A job ends only before a step that needs a value which the job is to make, and where a step asks for it: see
+    :attr:`~fluent_pipe.steps.base.Step.gates` and :attr:`~fluent_pipe.steps.base.Step.alone`.
     """
     jobs: list[list[str]] = []
     cut = True
@@ -139,6 +140,7 @@ def _plan_step(
 ) -> PlannedStep:
     if step.id in known:
         return PlannedStep(step, "cached", known[step.id].key, known[step.id])
+    _runs_named(step, store)  # before any work is done for it
     unknown = [r.step for r in step.inputs().values() if r.step not in known]
     if unknown:
         return PlannedStep(step, "after", reason=f"after {', '.join(dict.fromkeys(unknown))}")
@@ -148,12 +150,12 @@ def _plan_step(
         return PlannedStep(step, "run", key, reason="refresh was asked for")
     if not step.cached:
         return PlannedStep(step, "run", key, reason="cache(False)")
-    stored = store.lookup(name, key) if store is not None else None
+    stored = store.lookup(name, key, step.produces) if store is not None else None
     if stored is None:
         return PlannedStep(step, "run", key, reason="no published result has its key")
     facts = stored.artifacts[0].facts()
     if not step.still_holds(facts):
-        return PlannedStep(step, "run", key, reason="what it left outside the store is gone")
+        return PlannedStep(step, "run", key, reason="what it left or found outside the store holds no more")
     return PlannedStep(step, "cached", key, stored)
 
 
@@ -179,7 +181,18 @@ def resolve_earlier(
     return found
 
 
+def _runs_named(step: Step, store: MetadataStore | None) -> None:
+    for wanted in step.earlier().values():
+        if wanted.run is not None and store is None:
+            raise ArgumentError(f"There is no run {wanted.run!r}: nothing has run yet in this root.")
+        if wanted.run is not None and store is not None:
+            store.of_run(wanted.run, wanted.type)
+
+
 def _latest(name: str, wanted: Earlier[Any], own: list[str], store: MetadataStore) -> Artifact | None:
+    if wanted.run is not None:
+        found: Artifact = store.of_run(wanted.run, wanted.type)
+        return found
     if wanted.judged_by is not None:
         return store.latest_approved(name, wanted.type, by=wanted.judged_by, excluding=own)
     return store.latest(name, wanted.type, excluding=own)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +37,13 @@ _steps: dict[str, Progress] = {}
 _stop = threading.Event()
 
 
+def _nobody(step: str, words: str) -> None:
+    """Hear nothing."""
+
+
+_listener: list[Callable[[str, str], None]] = [_nobody]
+
+
 def report(step: str, *, rows: int = 0, detail: str | None = None) -> None:
     """Add ``rows`` to what ``step`` has seen; replace its detail where one is given.
 
@@ -57,16 +64,28 @@ def check() -> None:
         raise Interrupted("The run was stopped.", fix="Finished steps stay cached; run again to go on.")
 
 
+def say(step: str, words: str) -> None:
+    """Tell the person who watches the run what must not be missed, as a line of its own."""
+    _listener[0](step, words)
+
+
 def snapshot() -> dict[str, Progress]:
     """Progress by step id."""
     with _lock:
         return dict(_steps)
 
 
-def reset() -> None:
-    """Forget all progress and any request to stop; at the start of a run."""
+def reset(listener: Callable[[str, str], None] = _nobody) -> None:
+    """Forget all progress and any request to stop; at the start of a run.
+
+    Parameters
+    ----------
+    listener
+        Called with step and words at every :func:`say`.
+    """
     with _lock:
         _steps.clear()
+    _listener[:] = [listener]
     _stop.clear()
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from fluent_pipe.artifacts import (
     Anomalies,
+    Approval,
     Evaluation,
     Examples,
     HyperParameters,
+    InfraBlessing,
     Model,
     ModelBlessing,
+    Predictions,
     PushedModel,
     Schema,
     Statistics,
     TransformGraph,
 )
-from fluent_pipe.errors import ArgumentError
+from fluent_pipe.errors import ArgumentError, StoreError
 from fluent_pipe.steps.base import A
+from fluent_pipe.steps.destinations import REJECTED, holds
 from fluent_pipe.steps.metrics import lower_is_better
 
 if TYPE_CHECKING:
@@ -62,10 +67,13 @@ class Timings:
         Id, seconds (None from the cache), and whether it ran.
     loading
         Seconds spent importing TensorFlow, Beam and the like; not counted in any step.
+    undone
+        State of the steps that neither ran nor came from the cache: ``"skipped"``, or ``"waiting"`` for an approval.
     """
 
     steps: tuple[tuple[str, float | None, bool], ...]
     loading: float = 0.0
+    undone: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -80,9 +88,12 @@ class Timings:
     def rows(self) -> list[dict[str, Any]]:
         """One mapping a step."""
         return [
-            {"step": s, "seconds": None if t is None else round(t, 2), "state": "ran" if ran else "cached"}
+            {"step": s, "seconds": None if t is None else round(t, 2), "state": self._state(s, ran)}
             for s, t, ran in self.steps
         ]
+
+    def _state(self, step: str, ran: bool) -> str:  # noqa: FBT001 - as it stands in ``steps``
+        return "ran" if ran else self.undone.get(step, "cached")
 
     def to_frame(self) -> pd.DataFrame:
         """Columns ``step``, ``seconds``, ``state``."""
@@ -307,6 +318,21 @@ class ModelResult(Tabular[Model]):
         epochs = len(next(iter(history.values()), []))
         return [{"epoch": e + 1, **{m: v[e] for m, v in history.items()}} for e in range(epochs)]
 
+    @property
+    def warm_start(self) -> dict[str, Any] | None:
+        """The earlier model that its weights come from, and the words of vocabularies that changed; None if none."""
+        began = self.artifact.facts().get("warm_start")
+        return dict(began) if began and began["from"] else None
+
+    def __repr__(self) -> str:
+        began = self.artifact.facts().get("warm_start")
+        if not began:
+            return super().__repr__()
+        lines = [f"Warm start from {began['from']}." if began["from"] else began["note"]]
+        for feature, words in began["mapped"].items():
+            lines.append(f"  {feature}: " + ", ".join(f"{count:,} words {what}" for what, count in words.items()))
+        return "\n".join([*lines, super().__repr__()])
+
 
 class EvaluationResult(Tabular[Evaluation]):
     """Metrics by slice; the overall slice first."""
@@ -424,6 +450,89 @@ class BlessingResult(Tabular[ModelBlessing]):
         return f"{head}. {self.note}\n{super().__repr__()}" if self.rows() else f"{head}. {self.note}"
 
 
+class ApprovalResult(Result[Approval]):
+    """What a person decided."""
+
+    @property
+    def approved(self) -> bool:
+        """Whether the model was approved."""
+        return bool(self.artifact.facts()["approved"])
+
+    @property
+    def by(self) -> str:
+        """Who decided; empty where there was nothing to decide."""
+        return str(self.artifact.facts()["by"])
+
+    @property
+    def note(self) -> str:
+        """Why, in their words."""
+        return str(self.artifact.facts()["note"])
+
+    def __bool__(self) -> bool:
+        return self.approved
+
+    def __repr__(self) -> str:
+        facts = self.artifact.facts()
+        if not self.by:
+            return f"not approved: {self.note}"
+        head = f"{'approved' if self else 'rejected'} by {self.by} at {facts['at']}"
+        return f"{head}: {self.note}" if self.note else head
+
+
+class InfraResult(Tabular[InfraBlessing]):
+    """What a prediction server made of the model; one row a figure."""
+
+    @property
+    def blessed(self) -> bool:
+        """Whether the model serves, within all limits."""
+        return bool(self.artifact.facts()["blessed"])
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the model was refused; empty if it was not."""
+        return list(self.artifact.facts()["reasons"])
+
+    @property
+    def latency_ms(self) -> dict[str, float] | None:
+        """Milliseconds of the 50th, 95th and 99th percentile; None where no request was timed."""
+        found: dict[str, float] | None = self.artifact.facts()["latency_ms"]
+        return found
+
+    @property
+    def load_seconds(self) -> float | None:
+        """Seconds until the model was loaded; None for a server that ran before."""
+        seconds: float | None = self.artifact.facts()["load_seconds"]
+        return seconds
+
+    @property
+    def memory_mb(self) -> float | None:
+        """Largest resident memory of the server in MB; None for a server that ran before."""
+        memory: float | None = self.artifact.facts()["memory_mb"]
+        return memory
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Figure and value, of those that were measured."""
+        facts = self.artifact.facts()
+        latency = facts["latency_ms"] or {}
+        measured = {
+            "seconds to load": facts["load_seconds"],
+            **{f"latency {percentile}, ms": value for percentile, value in latency.items()},
+            "memory, MB": facts["memory_mb"],
+            "requests": facts["requests"],
+            "concurrency": facts["concurrency"],
+            "rows compared": facts["rows"],
+            "largest difference": facts["largest_difference"],
+        }
+        return [{"figure": name, "value": value} for name, value in measured.items() if value is not None]
+
+    def __bool__(self) -> bool:
+        return self.blessed
+
+    def __repr__(self) -> str:
+        head = "infra-blessed" if self.blessed else "not infra-blessed:"
+        return "\n".join([head, *(f"  {r}" for r in self.reasons), super().__repr__()])
+
+
 class PushedResult(Result[PushedModel]):
     """Where the model was pushed, or why not."""
 
@@ -451,3 +560,87 @@ class PushedResult(Result[PushedModel]):
         if self:
             return f"pushed version {self.version} to {self.destination}"
         return "not pushed:\n" + "\n".join(f"  {r}" for r in self.reasons)
+
+
+class PredictionsResult(Result[Predictions]):
+    """Predictions beside the columns that were kept, or why nothing was scored."""
+
+    @property
+    def destination(self) -> Path | None:
+        """The folder of the predictions; None if nothing was scored."""
+        where = self.artifact.facts()["destination"]
+        return Path(where) if where else None
+
+    @property
+    def files(self) -> list[Path]:
+        """Files of the predictions, in order.
+
+        Raises
+        ------
+        StoreError
+            If the folder no longer holds them.
+        """
+        facts = self.artifact.facts()
+        if facts["scored"] and not holds(facts):
+            raise StoreError(
+                "These predictions are gone: the folder was removed, or written anew.",
+                where=facts["destination"],
+                fix="Run the pipeline again.",
+            )
+        return [Path(facts["destination"], name) for name in facts["files"]]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why nothing was scored; empty if it was."""
+        return list(self.artifact.facts()["reasons"])
+
+    @property
+    def rejected(self) -> list[dict[str, Any]]:
+        """Rows that could not be read or scored: file, line (0: not known), reason and text."""
+        folders = {file.parent for file in self.files} or {self.destination or self.path}
+        lines = [
+            line
+            for folder in folders
+            for file in sorted(folder.glob(f"{REJECTED}/*.jsonl"))
+            for line in file.read_text(encoding="utf-8").splitlines()
+        ]
+        return [json.loads(line) for line in lines]
+
+    def table(self) -> pa.Table:
+        """All rows that were scored.
+
+        Raises
+        ------
+        StoreError
+            If they are gone.
+        ArgumentError
+            If they are TFRecord files.
+        """
+        from fluent_pipe.arrow.reading_back import read_predictions
+
+        return read_predictions(self.files, self.artifact.facts()["format"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """All rows that were scored, as a DataFrame."""
+        frame: pd.DataFrame = self.table().to_pandas()
+        return frame
+
+    def __bool__(self) -> bool:
+        return bool(self.artifact.facts()["scored"])
+
+    def __repr__(self) -> str:
+        if not self:
+            return "not scored:\n" + "\n".join(f"  {r}" for r in self.reasons)
+        facts = self.artifact.facts()
+        failed = facts["failed"]
+        aside = f"; {failed:,} {'row' if failed == 1 else 'rows'} aside, see rejected" if failed else ""
+        return f"{facts['rows']:,} rows scored, in {self.destination}{aside}\n{self._head()}".rstrip()
+
+    def _head(self) -> str:
+        from fluent_pipe.arrow.reading_back import first_rows
+
+        facts = self.artifact.facts()
+        if not holds(facts):
+            return "(they are gone: the folder was removed, or written anew)"
+        rows = first_rows(self.files, facts["format"], 5)
+        return text_table(rows) if rows else ""

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe import progress, results
+from fluent_pipe import hooks, progress, results
 from fluent_pipe.artifacts import (
+    A,
     Anomalies,
+    Approval,
     Artifact,
     Evaluation,
     Examples,
     HyperParameters,
+    InfraBlessing,
     Model,
     ModelBlessing,
+    Predictions,
     PushedModel,
     Schema,
     Statistics,
@@ -28,6 +34,7 @@ from fluent_pipe.logs import logged
 from fluent_pipe.plan import Plan, make_plan
 from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.direct import Direct
+from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.content import FileHashes
 from fluent_pipe.store.files import new_execution_name, writing
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
@@ -52,11 +59,15 @@ class Run:
     pipeline
         Name of the pipeline.
     state
-        ``"succeeded"`` or ``"not pushed"``.
+        ``"succeeded"``, also where steps were skipped; ``"not pushed"`` if a push was refused, ``"not scored"`` if only
+        ``bulk_infer`` was; ``"waiting"`` after ``approve(wait=False)`` while nobody has decided; ``"running"`` for the
+        run that a condition of ``when`` gets.
     timings
         Seconds of each step; none for one taken from the cache.
     folder
         Where the run's log lies.
+    skipped
+        Why steps were skipped, by step: the condition of ``when`` that did not hold, with its file and line.
     """
 
     id: str
@@ -64,12 +75,14 @@ class Run:
     state: RunState
     timings: results.Timings
     folder: Path
-    _artifacts: dict[type[Artifact], Artifact] = field(repr=False)
+    _artifacts: tuple[Artifact, ...] = field(repr=False)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    _skipped_by_type: Mapping[type[Artifact], str] = field(default_factory=dict, repr=False)
 
     @property
     def made(self) -> frozenset[str]:
         """Names of the artifact types that the run left."""
-        return frozenset(t.__name__ for t in self._artifacts)
+        return frozenset(type(a).__name__ for a in self._artifacts)
 
     @property
     def examples(self) -> results.ExamplesResult:
@@ -117,18 +130,57 @@ class Run:
         return results.BlessingResult(self._get(ModelBlessing))
 
     @property
+    def approval(self) -> results.ApprovalResult:
+        """What a person decided."""
+        return results.ApprovalResult(self._get(Approval))
+
+    @property
+    def infra(self) -> results.InfraResult:
+        """What a prediction server made of the model: the verdict, latency, memory."""
+        return results.InfraResult(self._get(InfraBlessing))
+
+    @property
     def pushed(self) -> results.PushedResult:
         """Where the model was pushed, or why not."""
         return results.PushedResult(self._get(PushedModel))
 
+    @property
+    def predictions(self) -> results.PredictionsResult:
+        """Predictions of ``bulk_infer``, or why there are none."""
+        return results.PredictionsResult(self._get(Predictions))
+
     def __repr__(self) -> str:
         return f"Run {self.id} of {self.pipeline}: {self.state}\n{self.timings!r}"
 
+    def artifact(self, kind: type[A], *, step: str | None = None) -> A:
+        """The artifact of a type: of one of your own, or of the library's.
+
+        Parameters
+        ----------
+        kind
+            The type.
+        step
+            Id of the step that left it. Default: the last one that left such an artifact.
+
+        Raises
+        ------
+        StepFailed
+            If the run left none; the error lists those that it left.
+        """
+        # By name, since a notebook's cell that is run again makes another class of the same.
+        found = [a for a in self._artifacts if type(a).__name__ == kind.__name__ and step in (None, a.step)]
+        skipped = self._skipped_by_type.get(kind) if step is None else step
+        if not found and skipped is not None and skipped in self.skipped:
+            raise StepFailed(f"{skipped} was skipped in this run: {self.skipped[skipped]}.", step=skipped)
+        if not found:
+            there = [f"{type(a).__name__} of {a.step}" for a in self._artifacts]
+            what = kind.__name__ + (f" of {step}" if step else "")
+            raise StepFailed(f"This run of {self.pipeline!r} left no {what}.", got=what, valid=there)
+        last = found[-1]
+        return kind(last.path, last.fingerprint, last.step, last.execution)
+
     def _get(self, kind: type[Artifact]) -> Any:
-        if kind not in self._artifacts:
-            there = [t.__name__ for t in self._artifacts]
-            raise StepFailed(f"This run of {self.pipeline!r} left no {kind.__name__}.", got=kind.__name__, valid=there)
-        return self._artifacts[kind]
+        return self.artifact(kind)
 
 
 def plan(pipeline: Pipeline) -> Plan:
@@ -158,12 +210,28 @@ def run(
         folder.mkdir(parents=True)
     store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
     with logged(folder / "log.txt") as terminal:
-        watching = observer(terminal, folder / "log.txt") if show_progress else Observer()
+        watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
+
+        def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
+            return hooks.holds(condition, _made(execution, "running", folder, seen))
+
         execution = Execution(
-            pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner or Direct(), refresh, watching
+            pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner or Direct(), refresh, watching, holds
         )
-        state = _execute(execution, watching)
-    return Run(run_id, pipeline.name, state, _timings(execution), folder, _newest(execution.done))
+        try:
+            state = _execute(execution, watching)
+        except Exception as error:
+            if not isinstance(error, KeyboardInterrupt):
+                failure = hooks.Failure(run_id, pipeline.name, getattr(error, "step", None), error, folder / "log.txt")
+                with suppress(KeyboardInterrupt):  # of a hook that hangs; the run's own error is the one to tell
+                    hooks.tell([h for h in pipeline.hooks if h.on == "failure"], failure, terminal)
+            raise
+        made = _made(execution, state, folder, execution.done)
+        try:
+            hooks.tell([h for h in pipeline.hooks if h.on == "success"], made, terminal)
+        except KeyboardInterrupt:
+            raise Interrupted(f"on_success was stopped. The run itself has ended: {state}.") from None
+    return made
 
 
 def _execute(execution: Execution, watching: Observer) -> RunState:
@@ -196,8 +264,15 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
 
 def _timings(execution: Execution) -> results.Timings:
     steps = tuple((s.id, execution.ran.get(s.id), s.id in execution.ran) for s in execution.steps)
-    return results.Timings(steps, execution.loading)
+    undone = {s.id: "skipped" if s.id in execution.skipped else "waiting" for s in execution.steps}
+    return results.Timings(
+        steps, execution.loading, {s: state for s, state in undone.items() if s not in execution.done}
+    )
 
 
-def _newest(done: dict[str, StoredExecution]) -> dict[type[Artifact], Artifact]:
-    return {type(a): a for stored in done.values() for a in stored.artifacts}
+def _made(execution: Execution, state: RunState, folder: Path, done: Mapping[str, StoredExecution]) -> Run:
+    """The run as it is now, with those results."""
+    skipped = {kind: s.id for s in execution.steps if s.id in execution.skipped for kind in s.produces}
+    artifacts = tuple(a for step in execution.steps if step.id in done for a in done[step.id].artifacts)
+    timings = _timings(execution)
+    return Run(execution.run_id, execution.name, state, timings, folder, artifacts, dict(execution.skipped), skipped)

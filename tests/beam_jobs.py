@@ -45,7 +45,7 @@ def run_in_turn(component: Component) -> Path:
     while again:
         component.prepare()
         run(component)
-        again = component.again()
+        again = component.finish()
     return component.context.folder
 
 

@@ -410,6 +410,13 @@ def test_a_real_disk_that_fills_up(small_disk, tmp_path):
 # What is odd and works
 
 
+def test_text_that_comes_late_in_a_column_of_numbers(empty, tmp_path):
+    lines = [f"{n},{n}" for n in range(150_000)]  # more than is looked at before the reading begins
+    csv = text(tmp_path / "late.csv", "\n".join(["a,b", *lines, "7,late"]) + "\n")
+    run = empty.from_csv(csv).run(progress=False)
+    assert run.examples.artifact.facts()["columns"] == {"a": "int64", "b": "string"}
+
+
 ODD_NAMES = (
     "größe", "都市", "a b", "a.b", "a_b", "a/b", "/c", "it's", 'say "x"', "a:b", "a,b", "a\\b", "_x", "a-b",
     "a[0]", "9x", "a%b", "../up", " pad ", "0", "label", "features", "examples", "predictions", "inputs", "weight",

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import fluent_pipe as fp
-from fluent_pipe.errors import AnomaliesFound, StepFailed, StoreError, UserCodeError
+from fluent_pipe.errors import AnomaliesFound, ArgumentError, StepFailed, StoreError, UserCodeError
 from tests import trips
 from tests.conftest import chain
 
@@ -64,6 +64,34 @@ def test_an_unchanged_pipeline_runs_nothing(finished):
     assert {r["state"] for r in again.timings.rows()} == {"cached"}
     assert again.pushed.version == 1
     assert again.evaluation.path == finished.run.evaluation.path
+
+
+def test_new_rows_begin_with_the_latest_blessed_model(copy, finished, tmp_path):
+    of_bern = [{**trip, "city": "Bern"} for trip in trips.rows(600, seed=1)]
+    csv = trips.write(tmp_path / "more.csv", trips.rows() + of_bern)
+    begun = (
+        fp.Pipeline("trips", root=copy.root)
+        .from_csv(csv)
+        .generate_statistics()
+        .infer_schema()
+        .preprocess(label="tipped")
+        .train(batch_size=64, warm_start="latest_blessed")
+        .evaluate(baseline=finished.run.id, require={"auc": fp.change_at_least(-0.5)})
+    )
+    run = begun.run(progress=False)
+    assert run.model.warm_start["from"] == finished.run.model.path.name
+    assert run.model.warm_start["mapped"]["city"] == {"kept": 3, "new": 1, "gone": 0}
+    assert "city: 3 words kept, 1 words new, 0 words gone" in repr(run.model)
+    assert run.model.rows()[0]["auc"] > finished.run.model.rows()[0]["auc"] + 0.1, "it does not begin at random"
+    assert run.evaluation.artifact.facts()["baseline"].endswith(finished.run.model.path.name)
+    assert begun.run(progress=False).timings.steps_run == ()
+
+
+def test_a_run_to_compare_with_that_is_not_there_is_said_before_any_work(copy):
+    start = copy.steps.index(next(s for s in copy.steps if s.id == "evaluate"))
+    judged = replace(copy, steps=copy.steps[:start]).evaluate(baseline="20200101-000000-00000000")
+    with pytest.raises(ArgumentError, match=r"There is no run '20200101-000000-00000000'\. There are: \d{8}-"):
+        judged.run(progress=False)
 
 
 def test_an_unchanged_pipeline_loads_nothing_heavy(finished):
@@ -118,6 +146,26 @@ def test_a_model_that_is_not_blessed_is_not_pushed(copy, tmp_path):
     assert "auc" in refused.pushed.reasons[0]
     assert "0.999" in refused.pushed.reasons[0]
     assert not refused.blessing
+
+
+def test_a_model_that_serves_badly_is_not_pushed_and_is_asked_again(copy, tmp_path):
+    prefix = replace(copy, steps=copy.steps[:-1])
+    limits = {"max_load_seconds": 1e-6, "max_latency_ms": 1e-3, "max_memory_mb": 1}
+    refused = prefix.infra_validate(**limits).push_to(tmp_path / "serving")
+    run = refused.run(progress=False)
+    assert run.state == "not pushed"
+    assert run.pushed.reasons == run.infra.reasons
+    assert [next(name for name in limits if f"({name})" in reason) for reason in run.infra.reasons] == [*limits]
+    assert run.infra.memory_mb > 50, "what was measured is told"
+    assert not (tmp_path / "serving").exists()
+    assert {p.step.id: p.state for p in refused.plan().steps}["infra_validate"] == "run", "it may have been busy"
+
+    pipeline = prefix.infra_validate(max_load_seconds=60, max_latency_ms=5000).push_to(tmp_path / "serving")
+    run = pipeline.run(progress=False)
+    assert run.state == "succeeded"
+    assert run.infra
+    assert (run.pushed.destination / "assets.extra" / "tf_serving_warmup_requests").is_file()
+    assert {p.state for p in pipeline.plan().steps} == {"cached"}
 
 
 def test_drift_against_the_last_run_on_other_data_ends_the_run(copy, tmp_path):

@@ -67,6 +67,7 @@ def test_the_latest_artifact_of_a_type_is_meant():
         (lambda p: p.infer_schema(), "infer_schema() needs statistics. This pipeline so far: from_csv. Call generate"),
         (lambda p: p.train(), "train() needs transformed examples. This pipeline so far: from_csv. Call preprocess()"),
         (lambda p: p.evaluate(), "evaluate() needs a model. This pipeline so far: from_csv. Call train() first."),
+        (lambda p: p.infra_validate(), "infra_validate() needs a model. This pipeline so far: from_csv. Call train()"),
         (lambda p: p.push_to("x"), "push_to() needs a model."),
         (lambda p: p.from_csv("b.csv"), "from_csv() must be the first step. This pipeline so far: from_csv."),
     ],
@@ -109,6 +110,10 @@ def test_an_impossible_order_is_an_error_at_the_call(call, says):
         (lambda: fp.Pipeline("p").from_csv("a.csv", delimiter='"'), "must differ"),
         (lambda: chain().evaluate(require=["auc"]), "takes a mapping"),
         (lambda: chain().validate(against="nowhere"), "no folder 'nowhere'"),
+        (lambda: chain().infra_validate(max_latency_ms=0), "max_latency_ms= takes a positive number or None, got 0"),
+        (lambda: chain().infra_validate(requests=0), "requests= is a whole number"),
+        (lambda: chain().infra_validate(endpoint="localhost:8501"), "http://localhost:8501/v1/models/flights"),
+        (lambda: chain().infra_validate(endpoint="http://x", max_memory_mb=1), "Leave out max_memory_mb= or endpoint="),
         (lambda: chain().run(refresh="trian"), "Did you mean 'train'?"),
     ],
 )

@@ -20,16 +20,19 @@ HOLDS = {
     "Schema": "schema.pbtxt",
     "Anomalies": "what is wrong, drift, skew",
     "TransformGraph": "TFT graph, transformed rows",
+    "HyperParameters": "the best, and all trials",
     "Model": "SavedModel, model.keras, logs",
     "Evaluation": "TFMA metrics by slice",
     "ModelBlessing": "the verdict and its reasons",
+    "InfraBlessing": "latency, memory, warm-up",
     "PushedModel": "a new version folder, whole",
+    "Predictions": "beside the columns to keep",
 }
 SANS = "font-family:system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif"
 MONO = "font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
 INK, DIM, LINE, PANEL = "#1f2328", "#59636e", "#8c959f", "#f6f8fa"
-TINTS = ("#dbeafe", "#dcfce7", "#fef3c7", "#fae8ff", "#ffe4e6")
-EDGES = ("#2563eb", "#15803d", "#b45309", "#a21caf", "#be123c")
+TINTS = ("#dbeafe", "#dcfce7", "#fef3c7", "#fae8ff", "#ffe4e6", "#cffafe")
+EDGES = ("#2563eb", "#15803d", "#b45309", "#a21caf", "#be123c", "#0e7490")
 
 WIDTH, ROW, BOX, GAP, TOP = 940, 52, 42, 16, 62
 JOB_X, CALL_X, CALL_W, LEFT_X, LEFT_W = 20, 136, 376, 552, 368
@@ -90,7 +93,7 @@ def draw(pipeline: Pipeline) -> str:
         height = ROW * len(job) - (ROW - BOX) + 16
         parts.append(box(JOB_X, y - 8, CALL_X + CALL_W - JOB_X + 10, height, tint, edge, dash="5 4"))
         parts.append(text(JOB_X + 14, y + BOX / 2 + 6, f"job {number + 1}", 15, edge, weight=700))
-        if len(job) > 1:
+        if any(r.step in job for name in job for r in steps[name].inputs().values()):
             parts.append(text(JOB_X + 14, y + BOX / 2 + 24, "one pass over", 11, edge))
             parts.append(text(JOB_X + 14, y + BOX / 2 + 38, "the rows", 11, edge))
         for place, name in enumerate(job):

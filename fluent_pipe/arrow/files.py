@@ -42,7 +42,10 @@ class Piece(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A row that could not be read: 1-based physical line of its first byte, reason, and its text."""
+    """A row that could not be used: 1-based line of its first byte, or number of its record; reason; text.
+
+    The line is 0 where it is not known, of a row that was read well and then could not be scored.
+    """
 
     file: str
     line: int

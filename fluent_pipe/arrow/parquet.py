@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,6 +29,40 @@ def read_batches(
     """
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(batch_size=rows, columns=columns)
+
+
+def spread_rows(files: Sequence[str | Path], count: int, *, groups: int = 8) -> pa.RecordBatch | None:
+    """About ``count`` rows from all over the files, in order; None if they hold none.
+
+    Parameters
+    ----------
+    files
+        Parquet files of one schema.
+    count
+        Most rows.
+    groups
+        Most row groups that are read, evenly spread.
+    """
+    there = [(file, g) for file in files for g in _groups_with_rows(file)]
+    if not there:
+        return None
+    chosen = [there[i] for i in np.unique(np.linspace(0, len(there) - 1, min(groups, count, len(there))).astype(int))]
+    parts = []
+    for (file, group), wanted in zip(chosen, _shares(count, len(chosen)), strict=True):
+        with pq.ParquetFile(file) as parquet:
+            table = parquet.read_row_group(group)
+        parts.append(table.take(np.unique(np.linspace(0, len(table) - 1, min(wanted, len(table))).astype(int))))
+    (batch,) = pa.concat_tables(parts).combine_chunks().to_batches()
+    return batch
+
+
+def _groups_with_rows(file: str | Path) -> list[int]:
+    metadata = pq.read_metadata(file)
+    return [g for g in range(metadata.num_row_groups) if metadata.row_group(g).num_rows]
+
+
+def _shares(count: int, parts: int) -> list[int]:
+    return [count // parts + (n < count % parts) for n in range(parts)]
 
 
 class BatchWriter:

@@ -26,7 +26,7 @@ class ParquetReader:
     def read(self, piece: Piece) -> Iterator[pa.RecordBatch | Rejected]:
         """The rows of the piece's row groups, in order; none is ever rejected."""
         with pq.ParquetFile(piece.file) as file:
-            groups = list(range(piece.begin, piece.end))
+            groups = list(range(piece.begin, piece.end if piece.end >= 0 else file.num_row_groups))
             for batch in file.iter_batches(batch_size=4 * ROWS_PER_BATCH, row_groups=groups, columns=self.schema.names):
                 if batch.num_rows:
                     yield conform(batch, self.schema)

@@ -6,6 +6,9 @@ row, with null for "missing". The change is a recount of offsets: no value is to
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -95,3 +98,24 @@ def plain(values: pa.Array) -> pa.Array:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return values
     return pc.cast(values, pa.string()).cast(pa.binary())
+
+
+def raw_columns_of(graph: Any, outputs: Iterable[str]) -> set[str]:
+    """The raw columns that transformed features are computed from.
+
+    Parameters
+    ----------
+    graph
+        TFT's ``SavedModelLoader`` of a transform graph.
+    outputs
+        Transformed features; those that the graph does not make come from nothing.
+    """
+    import tensorflow as tf
+
+    # TFT keeps which placeholders each output comes from, to drop outputs whose inputs are not given.
+    sources = {id(source) for name in outputs for source in graph._output_to_inputs_map.get(name, ())}  # noqa: SLF001
+    return {
+        name
+        for name, tensor in graph._structured_inputs.items()  # noqa: SLF001
+        if any(id(part) in sources for part in tf.nest.flatten(tensor, expand_composites=True))
+    }

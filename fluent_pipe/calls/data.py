@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.artifacts import Anomalies, Examples, Schema, Statistics
+from fluent_pipe.calls.module_files import user_function
 from fluent_pipe.chain import Chain
 from fluent_pipe.steps import checks
 from fluent_pipe.steps.base import Earlier, pairs
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
-from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import Distance, slice_columns
 from fluent_pipe.steps.model import Preprocess
 
@@ -84,7 +84,7 @@ class DataCalls(Chain):
             CurateSchema(
                 id=self._id("curate_schema"),
                 schema=self._ref(Schema, "curate_schema"),
-                function=UserFunction.of(function, name="curate_schema", call="curate_schema"),
+                function=user_function(function, "curate_schema", call="curate_schema"),
             )
         )
 
@@ -145,9 +145,7 @@ class DataCalls(Chain):
                 examples=self._ref(Examples, "preprocess"),
                 schema=self._ref(Schema, "preprocess"),
                 split_names=checks.training_first(self._splits),
-                function=None
-                if function is None
-                else UserFunction.of(function, name="preprocessing_fn", call="preprocess"),
+                function=None if function is None else user_function(function, "preprocessing_fn", call="preprocess"),
                 label=label,
                 weight=weight,
             )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fluent_pipe.artifacts import Approval, Examples, InfraBlessing, Model, ModelBlessing
+from fluent_pipe.artifacts import Approval, Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 from fluent_pipe.calls.sources import SourceCalls
 from fluent_pipe.chain import Chain
 from fluent_pipe.errors import ArgumentError
@@ -43,21 +43,33 @@ class DeliveryCalls(SourceCalls):
         Parameters
         ----------
         max_load_seconds
-            Most seconds until the server answers for the model. None: no limit.
+            Most seconds for the server to load the model and to answer its warm-up requests; starting Python and
+            importing TensorFlow are not counted. None: no limit.
         max_latency_ms
             Most milliseconds of the 95th percentile of requests. None: no limit.
         max_memory_mb
-            Most resident memory of the server, in MB. None: no limit.
+            Most resident memory of the server, in MB (1e6 bytes). None: no limit.
         requests
             Requests of one row each that are timed.
         concurrency
             Requests under way at once.
         endpoint
             URL of a server that runs already, with TensorFlow Serving's REST paths:
-            ``"http://localhost:8501/v1/models/flights"``. Default: a process of our own, on loopback.
+            ``"http://localhost:8501/v1/models/flights"``. Default: a process of our own, on loopback. Of a server that
+            runs already, neither loading nor memory is measured.
         resources
             What the check asks of its worker.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not valid, or a limit on memory is given for an ``endpoint``.
         """
+        if endpoint is not None and max_memory_mb is not None:
+            raise ArgumentError(
+                "infra_validate(max_memory_mb=) cannot be measured of a server that runs already.",
+                fix="Leave out max_memory_mb= or endpoint=.",
+            )
         return self._then(
             InfraValidate(
                 id=self._id("infra_validate"),
@@ -74,14 +86,26 @@ class DeliveryCalls(SourceCalls):
             )
         )
 
-    def approve(self) -> Self:
-        """Wait for a person: ``fluent-pipe approve RUN`` lets the run go on. The request outlives the process."""
+    def approve(self, *, wait: bool = True) -> Self:
+        """Wait for a person, before :meth:`push_to`: ``fluent-pipe approve RUN`` lets the run go on.
+
+        The request outlives the process: after a kill or Ctrl-C, approve first and run again, or run again and approve
+        then. The same model with the same verdicts is not asked for again. A model that was refused by
+        :meth:`evaluate` or :meth:`infra_validate` is not waited for, and one that a person rejects is not pushed.
+
+        Parameters
+        ----------
+        wait
+            Whether the run waits. With False it ends here while nobody has decided: ``run.state`` is ``"waiting"``, the
+            command exits with 4, and the next run after the decision goes on. For CI.
+        """
         return self._then(
             Approve(
                 id=self._id("approve"),
                 model=self._ref(Model, "approve"),
                 blessing=self._newest(ModelBlessing),
                 infra=self._newest(InfraBlessing),
+                wait=checks.flag(wait, "wait"),
             )
         )
 
@@ -114,23 +138,43 @@ class DeliveryCalls(SourceCalls):
         to: str | os.PathLike[str],
         format: Literal["parquet", "csv", "jsonl", "tfrecord"] = "parquet",  # noqa: A002 - the word that users know
         keep: Sequence[str] | None = None,
+        max_rejected: float | None = None,
     ) -> Self:
         """Predict for many rows, if the model is blessed.
+
+        Column ``prediction`` is the probability of the second class of two, the value of a regression, or the likeliest
+        class of several; its ``probability`` and those of all classes, ``probabilities``, then follow. Columns that
+        the model reads have the types that it was trained on.
 
         Parameters
         ----------
         rows
             A path, a glob or a list of them: CSV, Parquet or TFRecord of ``tf.Example`` by their names; a DataFrame or
             an Arrow table; or a Pipeline of one source, for any other argument of it. A label is not needed, and
-            columns that the model does not know are welcome.
+            other columns are welcome.
         to
-            Folder that the predictions are written to; it appears whole, and takes the place of earlier predictions.
-            Rows that cannot be scored lie there too, under ``rejected/``, each with its reason.
+            Folder of its own for the predictions; it appears whole, and takes the place of earlier predictions. Rows
+            that cannot be read or scored lie there too, under ``rejected/``, each with its reason.
         format
-            Of the files: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"tfrecord"`` of ``PredictionLog``.
+            Of the files: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"tfrecord"``: gzipped ``PredictionLog``.
         keep
             Columns that are written beside the predictions. Default: all.
+        max_rejected
+            Share of rows that may lie aside, in [0, 1]; above it the run fails and nothing is written. Default: that
+            of the source, 0.001.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not valid. Problems of the rows are :class:`~fluent_pipe.errors.InputError`, of the
+            folder :class:`~fluent_pipe.errors.StoreError` at the run, the latter before its first step.
         """
+        destination = str(Path(to).absolute())
+        if any(isinstance(s, BulkInfer) and s.destination == destination for s in self.steps):
+            raise ArgumentError(f"An earlier bulk_infer() writes to {destination}.", fix="Give to= another folder.")
+        source = self._rows_to_score(rows)
+        if max_rejected is not None:
+            source = replace(source, max_rejected=checks.share(max_rejected, "max_rejected"))
         return self._then(
             BulkInfer(
                 id=self._id("bulk_infer"),
@@ -138,8 +182,9 @@ class DeliveryCalls(SourceCalls):
                 blessing=self._newest(ModelBlessing),
                 infra=self._newest(InfraBlessing),
                 examples=self._ref(Examples, "bulk_infer"),
-                source=self._rows_to_score(rows),
-                destination=str(Path(to).absolute()),
+                graph=self._ref(TransformGraph, "bulk_infer"),
+                source=source,
+                destination=destination,
                 format=checks.one_of(format, ("parquet", "csv", "jsonl", "tfrecord"), "format"),
                 keep=None if keep is None else checks.names(keep, "keep"),
             )
@@ -156,7 +201,11 @@ class DeliveryCalls(SourceCalls):
             begun = begun.from_pandas(rows) if kind == "DataFrame" else begun.from_arrow(rows)
         else:
             (_, paths), *_ = checks.patterns(rows, "bulk_infer")
-            begun = begun.from_parquet(rows) if paths[0].endswith((".parquet", ".pq")) else begun.from_csv(rows)
+            if paths[0].endswith((".parquet", ".pq")):
+                begun = begun.from_parquet(rows)
+            else:
+                # TFX names its files data_tfrecord-00000-of-00001.gz.
+                begun = begun.from_tfrecord(rows) if "tfrecord" in Path(paths[0]).name else begun.from_csv(rows)
         source = begun.steps[0]
         assert isinstance(source, Source)
         return source

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.artifacts import BaseModel, Examples, HyperParameters, Model, ModelBlessing, Schema, TransformGraph
 from fluent_pipe.calls.data import Slices
+from fluent_pipe.calls.module_files import user_function
 from fluent_pipe.chain import Chain
+from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps import checks
 from fluent_pipe.steps.base import Earlier, Ref
-from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import Limit, slice_columns
 from fluent_pipe.steps.model import Evaluate, Train, WithBaseModel
+from fluent_pipe.steps.model_files import find_model
 from fluent_pipe.steps.resources import Resources
 from fluent_pipe.steps.tuning import Tune, WithHyperparameters
 
 if TYPE_CHECKING:
     import tensorflow_model_analysis as tfma
     from typing_extensions import Self
+
+
+RUN_ID = re.compile(r"\d{8}(-\d{0,6}|-\d{6}-[0-9a-f]{0,8})?")
+"""A run's id, ``20260102-030405-1a2b3c4d``, or its beginning from the day on."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +48,7 @@ class ModelCalls(Chain):
         steps: int | None = None,
         batch_size: int = 1024,
         seed: int = 0,
+        custom_config: Mapping[str, Any] | None = None,
         resources: Resources | None = None,
     ) -> Self:
         """Search for hyperparameters with KerasTuner; :meth:`train` takes the best up by itself.
@@ -70,11 +79,13 @@ class ModelCalls(Chain):
             Rows a batch.
         seed
             Of the search, of shuffling and of the models' weights.
+        custom_config
+            More of ``fn_args.custom_config``, for a ``tuner_fn``: values that JSON can hold, by name.
         resources
             What a trial asks of its worker.
         """
-        user = None if function is None else UserFunction.of(function, name="build_model", call="tune")
-        is_tuner_fn = user is not None and checks.takes_fn_args(user, "tuner_fn")
+        user = None if function is None else user_function(function, "tuner_fn", "build_model", call="tune")
+        is_tuner_fn = user is not None and user.name == "tuner_fn"
         validated = checks.validation_split(self._splits) is not None
         return self._then(
             Tune(
@@ -83,7 +94,7 @@ class ModelCalls(Chain):
                 examples=self._ref(Examples, "tune"),
                 schema=self._ref(Schema, "tune"),
                 build_model=None if is_tuner_fn else user,
-                tuner_fn=replace(user, name="tuner_fn") if is_tuner_fn and user else None,
+                tuner_fn=user if is_tuner_fn else None,
                 objective=checks.objective(objective),
                 direction=None if is_tuner_fn else checks.direction(objective, direction, validated=validated),
                 trials=checks.count(trials, "trials"),
@@ -95,6 +106,8 @@ class ModelCalls(Chain):
                 seed=seed,
                 train_split=checks.training_split(self._splits),
                 validation_split=checks.validation_split(self._splits),
+                base_model=self._newest(BaseModel),
+                custom_config=checks.custom_config(custom_config),
                 resources=checks.resources(resources),
             )
         )
@@ -111,9 +124,10 @@ class ModelCalls(Chain):
         Parameters
         ----------
         path
-            A SavedModel folder, or a ``.keras`` file.
+            A ``.keras`` file, a SavedModel folder, or the folder of a Model artifact. It is copied.
         """
         model = checks.file_or_folder(path, "with_base_model")
+        find_model(Path(model))
         return self._then(WithBaseModel(id=self._id("with_base_model"), path=model))
 
     def train(
@@ -127,6 +141,7 @@ class ModelCalls(Chain):
         class_weights: Literal["balanced"] | Mapping[int, float] | None = None,
         seed: int = 0,
         warm_start: str | os.PathLike[str] | None = None,
+        custom_config: Mapping[str, Any] | None = None,
         resources: Resources | None = None,
     ) -> Self:
         """Train a Keras 3 model and export it with serving signatures.
@@ -150,12 +165,15 @@ class ModelCalls(Chain):
             Of shuffling and of the model's weights.
         warm_start
             ``"latest"`` or ``"latest_blessed"`` to begin with the weights of an earlier model of this pipeline, where
-            there is one; or the folder of a Model artifact. Rows of embeddings move with their vocabulary.
+            there is one that learnt from other data; or the folder of a Model artifact. Rows of embeddings move with
+            their vocabulary; what cannot be taken over is a :class:`~fluent_pipe.errors.TrainingError` that says why.
+        custom_config
+            More of ``fn_args.custom_config``, for a ``run_fn``: values that JSON can hold, by name.
         resources
             What the training asks of its worker.
         """
-        user = None if function is None else UserFunction.of(function, name="build_model", call="train")
-        is_run_fn = user is not None and checks.takes_fn_args(user, "run_fn")
+        user = None if function is None else user_function(function, "run_fn", "build_model", call="train")
+        is_run_fn = user is not None and user.name == "run_fn"
         graph = self._ref(TransformGraph, "train")
         return self._then(
             Train(
@@ -164,7 +182,7 @@ class ModelCalls(Chain):
                 examples=self._ref(Examples, "train"),
                 schema=self._ref(Schema, "train"),
                 build_model=None if is_run_fn else user,
-                run_fn=replace(user, name="run_fn") if is_run_fn and user else None,
+                run_fn=user if is_run_fn else None,
                 epochs=checks.count(epochs, "epochs"),
                 steps=None if steps is None else checks.count(steps, "steps"),
                 batch_size=checks.count(batch_size, "batch_size"),
@@ -175,7 +193,8 @@ class ModelCalls(Chain):
                 validation_split=checks.validation_split(self._splits),
                 hyperparameters=self._by(WithHyperparameters, HyperParameters) or self._newest(HyperParameters),
                 base_model=self._newest(BaseModel),
-                warm_start=self._warm_start(warm_start, graph),
+                custom_config=checks.custom_config(custom_config),
+                warm_start=self._warm_start(warm_start, graph, weights=not is_run_fn),
                 resources=checks.resources(resources),
             )
         )
@@ -203,8 +222,8 @@ class ModelCalls(Chain):
         require
             Limits by metric: ``{"auc": fp.at_least(0.65)}``, or a list of limits. Default: nothing is required.
         baseline
-            ``"latest_blessed"``, the folder of a Model artifact to compare with, the id of a run whose model it is, or
-            None for no comparison.
+            ``"latest_blessed"``, the folder of a Model artifact to compare with, the id of a run whose model it is (or
+            the beginning of the id), or None for no comparison.
         confidence_intervals
             Whether metrics get 95 % intervals, by Poisson bootstrap in the same pass.
         config
@@ -233,13 +252,25 @@ class ModelCalls(Chain):
         )
 
     @staticmethod
-    def _warm_start(asked: str | os.PathLike[str] | None, graph: Ref[TransformGraph]) -> Earlier[Model] | str | None:
+    def _warm_start(
+        asked: str | os.PathLike[str] | None, graph: Ref[TransformGraph], *, weights: bool
+    ) -> Earlier[Model] | str | None:
         if asked in ("latest", "latest_blessed"):
             return Earlier(Model, graph, judged_by=ModelBlessing if asked == "latest_blessed" else None)
-        return None if asked is None else checks.folder(asked, "warm_start")
+        if asked is None:
+            return None
+        folder = checks.folder(asked, "warm_start", 'Or give "latest" or "latest_blessed".')
+        if weights and not Path(folder, "model.keras").is_file():
+            raise ArgumentError(
+                f"warm_start=: the folder {str(asked)!r} holds no model.keras.",
+                fix="Give the folder of a model that train() made: run.model.path.",
+            )
+        return folder
 
     @staticmethod
     def _baseline(asked: str | os.PathLike[str] | None, model: Ref[Model]) -> Earlier[Model] | str | None:
         if asked == "latest_blessed":
             return Earlier(Model, model, judged_by=ModelBlessing)
-        return None if asked is None else checks.folder(asked, "baseline")
+        if isinstance(asked, str) and RUN_ID.fullmatch(asked) and not Path(asked).is_dir():
+            return Earlier(Model, model, run=asked)
+        return None if asked is None else checks.folder(asked, "baseline", 'Or give "latest_blessed", or a run\'s id.')

@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apache_beam as beam
 
 from fluent_pipe.errors import FluentPipeError, StepFailed
+from fluent_pipe.steps.resources import Resources
 from fluent_pipe.store.files import disk_is_full
 
 FAILURE_FILE = ".failure.pickle"
+
+T = TypeVar("T", bound=beam.PTransform)
 
 Live = Mapping[str, beam.PCollection]
 """Outputs that flow in the same job: by split for examples and statistics, under ``""`` for a single value."""
@@ -31,12 +34,21 @@ class Context:
         Id of the step, for progress and messages.
     staging
         Folder that the component writes its artifact into; it exists.
+    key
+        Cache key of the step; empty where an input flows in the same job.
+    run
+        Id of the run.
+    home
+        The pipeline's folder, ``root/<pipeline>``.
     resume
         Folder that outlives a killed process, with what an earlier one has finished in part; None where nothing is kept.
     """
 
     step: str
     staging: str
+    key: str = ""
+    run: str = ""
+    home: str = ""
     resume: str | None = None
 
     @property
@@ -100,8 +112,14 @@ class Component(beam.PTransform):  # type: ignore[misc]
     def prepare(self) -> None:
         """Look, on the driver and before any graph is built, at what the graph depends on."""
 
-    def again(self) -> bool:
-        """Whether another job is wanted after one that ended well, for a step that runs several in turn."""
+    def finish(self) -> bool:
+        """Look, on the driver and when the job has ended well, at what lies in the folder; raise to have it refused.
+
+        Returns
+        -------
+        bool
+            Whether another job is wanted, for a step that runs several in turn.
+        """
         return False
 
     def try_again(self) -> bool:
@@ -124,7 +142,12 @@ class Component(beam.PTransform):  # type: ignore[misc]
 
 
 def once(
-    pipeline: beam.Pipeline, label: str, context: Context, function: Callable[..., Any], *sides: Any
+    pipeline: beam.Pipeline,
+    label: str,
+    context: Context,
+    function: Callable[..., Any],
+    *sides: Any,
+    resources: Resources | None = None,
 ) -> beam.PCollection:
     """Call ``function(*sides)`` one time on a worker; its result is the one element of the PCollection returned.
 
@@ -132,9 +155,17 @@ def once(
     ----------
     sides
         Side inputs (``beam.pvalue.AsSingleton(...)``, ``AsList``) or plain small values.
+    resources
+        What the call asks of its worker.
     """
     begin = pipeline | f"{label}/Impulse" >> beam.Create([None], reshuffle=False)
-    return begin | label >> beam.ParDo(_Once(context, function), *sides)
+    return begin | label >> hinted(beam.ParDo(_Once(context, function), *sides), resources)
+
+
+def hinted(transform: T, resources: Resources | None) -> T:
+    """``transform`` with what it asks of its workers as Beam's resource hints."""
+    hints = {} if resources is None else resources.hints
+    return transform.with_resource_hints(**hints) if hints else transform  # type: ignore[no-any-return]
 
 
 class _Once(beam.DoFn):  # type: ignore[misc]

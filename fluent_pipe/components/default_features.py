@@ -67,6 +67,10 @@ class DefaultFeatures:
         """Number of ids of the categories; they have no vocabulary file."""
         return {f.name: len(f.values) + 1 for f in self.features if f.kind == "category"}
 
+    def categories(self) -> dict[str, list[int]]:
+        """Values by id, of the categories."""
+        return {f.name: list(f.values) for f in self.features if f.kind == "category"}
+
 
 def limits(schema: schema_pb2.Schema) -> dict[str, int]:
     """How many distinct values of each column :func:`default_features` wants to know of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import apache_beam as beam
 import tensorflow_model_analysis as tfma
-from tensorflow.core.protobuf import saved_model_pb2
 
 from fluent_pipe.artifacts import Model
 from fluent_pipe.components.base import Component, Context, Live, once
@@ -25,7 +23,7 @@ from fluent_pipe.evaluation.loss_sums import LossSums
 from fluent_pipe.evaluation.slices import Slicing
 from fluent_pipe.evaluation.transformed import source_columns
 from fluent_pipe.steps.model import Evaluate as EvaluateStep
-from fluent_pipe.training.raw_inputs import argument_name
+from fluent_pipe.training.raw_inputs import columns_read
 
 
 class Evaluate(Component):
@@ -107,13 +105,13 @@ class Evaluate(Component):
         outputs = self._examples.read(pipeline, split) | f"Predict[{split}]" >> beam.ParDo(work).with_outputs(
             judge.COUNTS, main="judged"
         )
-        worse = outputs["judged"] | "SearchSlices" >> _SearchSlices(plan) if plan.search else None
-        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, worse)
+        found = outputs["judged"] | "SearchSlices" >> _SearchSlices(plan) if plan.search else None
+        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, found)
         finish = partial(_finish, self.context.staging, plan, split, str(self._baseline) if self._baseline else None)
         counts = beam.pvalue.AsList(outputs[judge.COUNTS])
-        found = beam.pvalue.AsSingleton(worse) if worse else None
+        listed = beam.pvalue.AsSingleton(found) if found else None
         waits = [beam.pvalue.AsList(w) for w in _collections(written)]
-        return {"": once(pipeline, "Bless", self.context, finish, counts, found, *waits)}
+        return {"": once(pipeline, "Bless", self.context, finish, counts, listed, *waits)}
 
     def _search(self, plan: config.Plan) -> config.Search | None:
         """How to look for slices, if that was asked for; decided from the stored rows.
@@ -127,10 +125,10 @@ class Evaluate(Component):
         roles = [name for name in (plan.label, plan.weight) if name is not None]
         answers = source_columns(str(self._graph.value.path), roles).union(roles)
         columns = [c for c in self._raw_columns() if c not in answers]
-        read = _read_columns(self._model.value.serving, columns)
+        read = columns_read(self._model.value.serving, columns)
         named = plan.slice_columns()
         found = cuts(self._examples.value.files(self._step.split), columns)
-        chosen = (c for c in found if not c.edges or (c.column in read and c.column not in named))
+        chosen = (c for c in found if not c.edges or ((read is None or c.column in read) and c.column not in named))
         return config.Search(tuple(chosen), self._step.depth)
 
 
@@ -149,15 +147,6 @@ def _served(folder: str) -> judge.Served:
     from fluent_pipe.training.raw_inputs import ServedModel
 
     return ServedModel(folder)
-
-
-def _read_columns(model: Path, columns: Iterable[str]) -> set[str]:
-    """Those of the input's columns that a SavedModel reads; all where it takes serialized examples alone."""
-    read = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
-    signatures = read.meta_graphs[0].signature_def
-    if "serving_raw" not in signatures:
-        return set(columns)
-    return {column for column in columns if argument_name(column) in signatures["serving_raw"].inputs}
 
 
 class _SearchSlices(beam.PTransform):  # type: ignore[misc]

@@ -188,6 +188,7 @@ class _Publish:
         default = function if isinstance(function, DefaultFeatures) else None
         self._classes = default.label.classes if default is not None and default.label is not None else None
         self._sizes = default.sizes() if default is not None else {}
+        self._categories = default.categories() if default is not None else {}
         self._default = default is not None
 
     def __call__(self, metadata: dataset_metadata.DatasetMetadata, parts: list[Part], _written: list[Any]) -> None:
@@ -197,6 +198,7 @@ class _Publish:
         facts.update(self._label_facts(described, label_summaries(self._splits, parts)))
         facts["splits"] = publish_parts(folder, self._splits, parts)
         facts.update(described)
+        facts["categories"] = self._categories
         raw = dataset_metadata.DatasetMetadata(schema=self._used)
         metadata_io.write_metadata(raw, str(folder / tft.TFTransformOutput.RAW_METADATA_DIR))
         write_facts(folder, facts)

@@ -16,7 +16,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from fluent_pipe.artifacts import Model, ModelBlessing
+from fluent_pipe.artifacts import Approval, InfraBlessing, Model, ModelBlessing
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import Input
 from fluent_pipe.errors import StoreError
@@ -30,48 +30,68 @@ LEFTOVER_SECONDS = 3600.0
 
 
 class PushTo(Component):
-    """Copies the SavedModel to ``<destination>/<version>``, if it is blessed.
+    """Copies the SavedModel to ``<destination>/<version>``, if no verdict is against it.
 
-    A model that is not blessed is not an error: ``pushed.json`` then says why nothing was pushed.
+    A model that is refused is not an error: ``pushed.json`` then says why nothing was pushed.
 
     Parameters
     ----------
     step, context
         What was asked for, and where to write.
     model
-        What is pushed.
+        What is pushed, where it was not served before.
     blessing
-        The verdict; None to push unjudged.
+        The verdict of an evaluation; None to push unjudged.
+    infra
+        The verdict of a server. With it, what is pushed is what was served, with its warm-up requests.
+    approval
+        A person's verdict.
     """
 
     def __init__(
-        self, step: PushToStep, context: Context, model: Input[Model], blessing: Input[ModelBlessing] | None
+        self,
+        step: PushToStep,
+        context: Context,
+        model: Input[Model],
+        blessing: Input[ModelBlessing] | None = None,
+        infra: Input[InfraBlessing] | None = None,
+        approval: Input[Approval] | None = None,
     ) -> None:
         super().__init__(context)
         self._step = step
         self._model = model
         self._blessing = blessing
+        self._infra = infra
+        self._approval = approval
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the content of ``pushed.json``."""
-        verdict = dict(self._blessing.value.facts()) if self._blessing is not None else None
+        serving = self._infra.value.serving if self._infra is not None else self._model.value.serving
         work = partial(
-            _push,
-            self.context.staging,
-            str(self._model.value.serving),
-            self._step.destination,
-            self._step.keep,
-            verdict,
+            _push, self.context.staging, str(serving), self._step.destination, self._step.keep, self._refusals()
         )
         return {"": once(pipeline, "Push", self.context, work)}
 
+    def _refusals(self) -> list[str]:
+        """Why the model must not be pushed, by every verdict on it."""
+        why: list[str] = []
+        if self._blessing is not None and not (verdict := self._blessing.value.facts())["blessed"]:
+            why += [*reasons.failures(verdict["reasons"])] or ["The model was not blessed."]
+        if self._infra is not None and not (verdict := self._infra.value.facts())["blessed"]:
+            why += verdict["reasons"] or ["The model was not infra-blessed."]
+        if self._approval is not None and not (verdict := self._approval.value.facts())["approved"]:
+            why.append(_not_approved(verdict["by"], verdict["note"]))
+        return why
 
-def _push(
-    staging: str, serving: str, destination: str, keep: int | None, verdict: dict[str, Any] | None
-) -> dict[str, Any]:
-    if verdict is not None and not verdict["blessed"]:
-        why = [*reasons.failures(verdict["reasons"])] or ["The model was not blessed."]
-        facts: dict[str, Any] = {"pushed": False, "version": None, "destination": None, "reasons": why}
+
+def _not_approved(by: str, note: str) -> str:
+    fact = f"The model was rejected by {by}" if by else "The model was not approved"
+    return f"{fact}: {note}" if note else f"{fact}."
+
+
+def _push(staging: str, serving: str, destination: str, keep: int | None, refusals: list[str]) -> dict[str, Any]:
+    if refusals:
+        facts: dict[str, Any] = {"pushed": False, "version": None, "destination": None, "reasons": refusals}
     else:
         version = publish(Path(serving), Path(destination), keep=keep)
         facts = {"pushed": True, "version": version, "destination": str(Path(destination, str(version))), "reasons": []}

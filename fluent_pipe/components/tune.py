@@ -10,8 +10,8 @@ from pathlib import Path
 import apache_beam as beam
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import Schema, TransformGraph
-from fluent_pipe.components.base import Component, Context, Live, once
+from fluent_pipe.artifacts import BaseModel, Schema, TransformGraph
+from fluent_pipe.components.base import Component, Context, Live, hinted, once
 from fluent_pipe.components.hyperparameters import write
 from fluent_pipe.components.inputs import SchemaInput, TransformGraphInput
 from fluent_pipe.components.train import check_splits, training_data
@@ -36,10 +36,20 @@ class Tune(Component):
         Gives the transformed rows.
     schema
         For ``tuner_fn``.
+    base_model
+        For the user's function.
     """
 
-    def __init__(self, step: TuneStep, context: Context, graph: TransformGraphInput, schema: SchemaInput) -> None:
+    def __init__(
+        self,
+        step: TuneStep,
+        context: Context,
+        graph: TransformGraphInput,
+        schema: SchemaInput,
+        base_model: BaseModel | None = None,
+    ) -> None:
         super().__init__(context)
+        self._base_model = base_model
         self._step = step
         self._graph = graph.value
         self._schema = schema.value
@@ -55,21 +65,23 @@ class Tune(Component):
         trials = _trials(self.context)
         trials.mkdir(parents=True, exist_ok=True)
         own = self.context.folder / ".oracle"
-        self._search = Search(self._step, training_data(self._step, self._graph), trials=trials, own=own)
+        self._search = Search(self._step, training_data(self._step, self._graph, self._base_model), trials=trials, own=own)
         self._asked = self._search.ask()
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element a trial; one in all for a ``tuner_fn``."""
         if self._step.tuner_fn is not None:
-            search = partial(_search_with_tuner_fn, self._step, self.context)
-            once(pipeline, "Tune", self.context, search, self._graph, self._schema)
+            search = partial(_search_with_tuner_fn, self._step, self.context, self._base_model)
+            resources = self._step.resources
+            once(pipeline, "Tune", self.context, search, self._graph, self._schema, resources=resources)
             return {}
         trials = beam.Create([asked.to_json() for asked in self._asked], reshuffle=False)
         spread = pipeline | "Trials" >> trials | "Spread" >> beam.Reshuffle()
-        _ = spread | "Trial" >> beam.ParDo(_Trial(self._step, self.context, self._graph))
+        trial = _Trial(self._step, self.context, self._graph, self._base_model)
+        _ = spread | "Trial" >> hinted(beam.ParDo(trial), self._step.resources)
         return {}
 
-    def again(self) -> bool:
+    def finish(self) -> bool:
         """Tell the oracle what came of the trials; at the end of the search write what was found."""
         if self._search is None:
             return False
@@ -87,7 +99,10 @@ class Tune(Component):
 class _Trial(beam.DoFn):  # type: ignore[misc]
     """Runs trials and leaves their results as files."""
 
-    def __init__(self, step: TuneStep, context: Context, graph: TransformGraph) -> None:
+    def __init__(
+        self, step: TuneStep, context: Context, graph: TransformGraph, base_model: BaseModel | None
+    ) -> None:
+        self._base_model = base_model
         self._step = step
         self._context = context
         self._graph = graph
@@ -95,7 +110,8 @@ class _Trial(beam.DoFn):  # type: ignore[misc]
     def process(self, asked: str) -> Iterator[None]:
         with self._context.explained():
             folder = _trials(self._context)
-            run_trial(self._step, self._graph, folder, Asked(**json.loads(asked))).write(folder)
+            asked_for = Asked(**json.loads(asked))
+            run_trial(self._step, self._graph, folder, asked_for, self._base_model).write(folder)
         yield from ()
 
 
@@ -103,8 +119,10 @@ def _trials(context: Context) -> Path:
     return Path(context.resume or context.folder / ".resume") / "trials"
 
 
-def _search_with_tuner_fn(step: TuneStep, context: Context, graph: TransformGraph, schema: Schema) -> None:
+def _search_with_tuner_fn(
+    step: TuneStep, context: Context, base_model: BaseModel | None, graph: TransformGraph, schema: Schema
+) -> None:
     check_splits(step, graph)
     working = Path(context.resume or context.folder / ".resume") / "tuner"
-    config, facts = search_with_tuner_fn(step, graph, schema.path / "schema.pbtxt", working)
+    config, facts = search_with_tuner_fn(step, graph, schema.path / "schema.pbtxt", working, base_model)
     write(context.folder, config, facts)

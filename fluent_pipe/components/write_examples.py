@@ -6,10 +6,11 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -19,15 +20,28 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from fluent_pipe.arrow.files import Rejected
 from fluent_pipe.arrow.parquet import BatchWriter
+from fluent_pipe.arrow.predictions import Writer
+from fluent_pipe.arrow.tf_example import serialized
+from fluent_pipe.arrow.tfrecord_file import RecordFile
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.components.base import Context
 from fluent_pipe.errors import InputError
 
 ROWS_PER_FILE = 1 << 20
 REJECTED = "rejected"
+PARQUET = ".parquet"
+RECORDS = ".gz"  # as TFX names TFRecord files, which are gzipped
 
 Written = tuple[str, str, int]
 """Split, name of the file in the split's folder, rows."""
+
+
+class HasSchema(Protocol):
+    """What says of which schema all batches are."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema."""
 
 
 class Seen(NamedTuple):
@@ -39,18 +53,39 @@ class Seen(NamedTuple):
     first: tuple[Rejected, ...] = ()
 
 
-class WriteSplit(beam.DoFn):  # type: ignore[misc]
-    """Writes the batches of one split; emits :data:`Written` for each file.
+class WriteFiles(beam.DoFn):  # type: ignore[misc]
+    """Writes batches into files of a folder; emits :data:`Written` for each file.
 
     Files have names of their own, so that a bundle that is tried twice leaves a file that nobody names.
+
+    Parameters
+    ----------
+    context
+        Where the folder is.
+    name
+        First part of what is emitted.
+    folder
+        Name of the folder.
+    kind
+        Writer and ending of a file.
     """
 
-    def __init__(self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE) -> None:
+    def __init__(
+        self,
+        context: Context,
+        name: str,
+        folder: str,
+        kind: tuple[Callable[[Path], Writer], str] = (BatchWriter, ".parquet"),
+        *,
+        rows_per_file: int = ROWS_PER_FILE,
+    ) -> None:
         super().__init__()
         self._context = context
-        self._split = split
+        self._name = name
+        self._folder = folder
+        self._open, self._ending = kind
         self._rows_per_file = rows_per_file
-        self._writers: list[BatchWriter] = []
+        self._writers: list[Writer] = []
 
     def start_bundle(self) -> None:
         self._writers = []
@@ -61,8 +96,8 @@ class WriteSplit(beam.DoFn):  # type: ignore[misc]
             if not self._writers or self._writers[-1].rows >= self._rows_per_file:
                 if self._writers:
                     self._writers[-1].close()
-                folder = self._context.folder / f"Split-{self._split}"
-                self._writers.append(BatchWriter(folder / f"part-{uuid.uuid4().hex}.parquet"))
+                folder = self._context.folder / self._folder
+                self._writers.append(self._open(folder / f"part-{uuid.uuid4().hex}{self._ending}"))
             self._writers[-1].write(batch)
         return ()
 
@@ -71,8 +106,57 @@ class WriteSplit(beam.DoFn):  # type: ignore[misc]
             if self._writers:
                 self._writers[-1].close()
         for writer in self._writers:
-            written: Written = (self._split, writer.path.name, writer.rows)
+            written: Written = (self._name, writer.path.name, writer.rows)
             yield WindowedValue(written, MIN_TIMESTAMP, [GlobalWindow()])
+
+
+class WriteSplit(WriteFiles):
+    """Writes the batches of one split as Parquet, and where asked as ``tf.Example`` too."""
+
+    def __init__(
+        self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE, as_records: bool = False
+    ) -> None:
+        records = context.folder / f"Split-{split}"
+        opened: Callable[[Path], Writer] = partial(RowsAndRecords, records=records) if as_records else BatchWriter
+        folder = rows_folder(context.folder, split, as_records=as_records)
+        super().__init__(context, split, str(folder.relative_to(context.folder)), (opened, PARQUET), rows_per_file=rows_per_file)
+
+
+class RowsAndRecords:
+    """A Parquet file, and the same rows as ``tf.Example`` in a TFRecord file of that stem.
+
+    Parameters
+    ----------
+    path
+        Of the Parquet file.
+    records
+        Folder of the other.
+    """
+
+    def __init__(self, path: Path, *, records: Path) -> None:
+        self.path = path
+        self._rows = BatchWriter(path)
+        self._records = RecordFile(records / f"{path.stem}{RECORDS}")
+
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
+        return self._rows.rows
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        self._rows.write(batch)
+        self._records.write(serialized(batch))
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._rows.close()
+        self._records.close()
+
+
+def rows_folder(folder: Path, split: str, *, as_records: bool) -> Path:
+    """Where the Parquet files of a split lie: apart from TFRecord files, since TFX reads all that is beside those."""
+    return (folder / Examples.beside if as_records else folder) / f"Split-{split}"
 
 
 class RejectedWriter:
@@ -108,41 +192,34 @@ class Finish:
         Where the files are.
     splits
         Names and shares; a share of None where rows go where their file says.
-    schema
-        Of all batches.
     max_rejected
         Share of rows that may be rejected.
     spooled
         A folder in staging that is no longer needed, or None.
+    as_records
+        Whether each Parquet file has a TFRecord file beside it.
     """
 
     context: Context
     splits: tuple[tuple[str, float | None], ...]
-    schema: pa.Schema
     max_rejected: float
     spooled: str | None = None
+    as_records: bool = False
 
-    def __call__(self, written: Iterable[Written], seen: Iterable[Seen]) -> Mapping[str, int]:
+    def __call__(self, written: Iterable[Written], seen: Iterable[Seen], reader: HasSchema) -> Mapping[str, int]:
         """Finish the folder; rows by split."""
         parts, pieces = list(written), [Seen(*piece) for piece in seen]
         rows, rejected = sum(piece.rows for piece in pieces), sum(piece.rejected for piece in pieces)
         check_rejected(pieces, rows + rejected, self.max_rejected)
         by_split = {name: sum(n for split, _, n in parts if split == name) for name, _ in self.splits}
         self._check_splits(by_split)
-        for split, _ in self.splits:
-            names = [name for owner, name, _ in parts if owner == split]
-            _rename(self.context.folder / f"Split-{split}", names, "data", ".parquet")
         if (self.context.folder / REJECTED).exists():
-            _rename(self.context.folder / REJECTED, [p.file for p in pieces if p.file], "rows", ".jsonl")
+            folder = self.context.folder / REJECTED
+            name_files(folder, by_content(folder, [p.file for p in pieces if p.file]), "rows", ".jsonl")
         if self.spooled is not None:
             shutil.rmtree(self.spooled, ignore_errors=True)
-        facts = {
-            "splits": {name: {"rows": count} for name, count in by_split.items()},
-            "columns": {field.name: str(field.type) for field in self.schema},
-            "rejected": rejected,
-        }
-        text = json.dumps(facts, indent=1, ensure_ascii=False)
-        (self.context.folder / Examples.facts_file).write_text(text, encoding="utf-8")
+        told = {"rejected": rejected}
+        finish_splits(self.context.folder, by_split, parts, reader.schema, told, as_records=self.as_records)
         return by_split
 
     def _check_splits(self, by_split: Mapping[str, int]) -> None:
@@ -154,40 +231,92 @@ class Finish:
             if by_split[name] == 0:
                 raise InputError(
                     f"Split {name!r} has no rows: its share is {share:g} of {whole:g}, of {total:,} rows in all.",
-                    fix="Give it a larger share, more rows, or a partition_by column with more values. Equal rows are in one split.",
+                    fix="Give it a larger share, more rows, or a partition_by column with more values. "
+                    "Equal rows are in one split.",
                 )
 
 
-def check_rejected(pieces: Iterable[Seen], rows: int, limit: float, *, at_most: bool = False) -> None:
+def finish_splits(
+    folder: Path,
+    rows: Mapping[str, int],
+    written: Sequence[Written],
+    schema: pa.Schema,
+    more: Mapping[str, Any],
+    *,
+    as_records: bool = False,
+) -> None:
+    """Give the files of all splits their names, and write ``examples.json``.
+
+    Parameters
+    ----------
+    folder
+        That of the artifact.
+    rows
+        By split.
+    written
+        All files that count.
+    schema
+        Of all batches.
+    more
+        Facts besides.
+    as_records
+        Whether each Parquet file has a TFRecord file beside it.
+    """
+    for split in rows:
+        own = rows_folder(folder, split, as_records=as_records)
+        names = by_content(own, [name for owner, name, _ in written if owner == split])
+        name_files(own, names, "data", PARQUET)
+        if as_records:
+            same = [f"{Path(name).stem}{RECORDS}" for name in names]
+            name_files(folder / f"Split-{split}", same, "data_tfrecord", RECORDS)
+    facts = {
+        "splits": {name: {"rows": count} for name, count in rows.items()},
+        "columns": {field.name: str(field.type) for field in schema},
+        **more,
+    }
+    (folder / Examples.facts_file).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def check_rejected(
+    pieces: Iterable[Seen], rows: int, limit: float, *, at_most: bool = False, done: str = "read"
+) -> None:
     """Raise ``InputError`` if more than the share ``limit`` of ``rows`` were rejected.
 
     Parameters
     ----------
     at_most
         True if ``rows`` is an upper bound of rows that are not all read yet.
+    done
+        What could not be done with them.
     """
     known = list(pieces)
     rejected = sum(piece.rejected for piece in known)
     if rejected <= limit * rows:
         return
     first = sorted(row for piece in known for row in piece.first)[:3]
-    shown = "; ".join(f"{row.file}:{row.line}: {row.reason}" for row in first)
+    shown = "; ".join(f"{row.file}{f':{row.line}' if row.line else ''}: {row.reason}" for row in first)
     share = f"of at most {rows:,} rows" if at_most else f"of {rows:,} rows"
     raise InputError(
-        f"{'At least ' if at_most else ''}{rejected:,} {share} cannot be read ({limit:.4%} may). The first: {shown}.",
+        f"{'At least ' if at_most else ''}{rejected:,} {share} cannot be {done} ({limit:.4%} may). The first: {shown}.",
         fix="Correct them, or raise max_rejected.",
     )
 
 
-def _rename(folder: Path, names: Sequence[str], stem: str, suffix: str) -> None:
+def by_content(folder: Path, names: Iterable[str]) -> list[str]:
+    """Files sorted so that the order in which workers came does not show."""
+    return sorted(names, key=lambda name: _digest(folder / name))
+
+
+def name_files(folder: Path, names: Sequence[str], stem: str, suffix: str) -> list[str]:
+    """Number files of a folder in this order and remove all others; the new names."""
     named = set(names)
     for stray in folder.iterdir():
         if stray.name not in named:
             stray.unlink()
-    # By content, so that the order in which workers came does not show.
-    ordered = sorted(names, key=lambda name: _digest(folder / name))
-    for index, name in enumerate(ordered):
-        (folder / name).rename(folder / f"{stem}-{index:05d}-of-{len(ordered):05d}{suffix}")
+    numbered = [f"{stem}-{index:05d}-of-{len(names):05d}{suffix}" for index in range(len(names))]
+    for name, new in zip(names, numbered, strict=True):
+        (folder / name).rename(folder / new)
+    return numbered
 
 
 def _digest(path: Path) -> bytes:

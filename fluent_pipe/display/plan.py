@@ -17,10 +17,12 @@ JOB = "display:inline-block;border:1px dashed #888;border-radius:8px;padding:4px
 def pipeline_html(pipeline: Pipeline) -> str:
     """Steps as boxes, Beam jobs as dashed boxes round them.
 
-    Styles are inline: notebooks that do not trust the page strip ``<style>`` and ``<svg>``.
+    A guarded step names its conditions. Styles are inline: notebooks that do not trust the page strip ``<style>`` and
+    ``<svg>``.
     """
     jobs = []
+    words = {s.id: " ".join([s.id, *(f"if {c.name}" for c in s.conditions)]) for s in pipeline.steps}
     for number, job in enumerate(group(pipeline.steps), 1):
-        steps = "".join(f'<span style="{BOX}">{escape(step)}</span>' for step in job)
+        steps = "".join(f'<span style="{BOX}">{escape(words[step])}</span>' for step in job)
         jobs.append(f'<span style="{JOB}"><small>job {number}</small><br>{steps}</span>')
     return f"<div><b>{escape(pipeline.name)}</b><br>{' &rarr; '.join(jobs) or 'no steps yet'}</div>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fluent_pipe.results import text_table
+from fluent_pipe.store.approvals import waiting_for
 
 if TYPE_CHECKING:
     from fluent_pipe.run import Run
@@ -38,7 +39,13 @@ def terminal_report(run: Run) -> str:
             parts.append(f"Worst slices by {primary} (of 100 examples or more):\n{text_table(worst)}")
     if "ModelBlessing" in made and run.blessing.note:
         parts.append(run.blessing.note)
+    request = waiting_for(run.folder.parents[1], run.id) if run.state == "waiting" else None
+    if request is not None:
+        parts.append(f"Waiting for approval: {request.command(run.id)}; then run again.")
+    parts += [f"{step} was skipped: {why}." for step, why in run.skipped.items()]
     parts.append(f"Seconds by step:\n{run.timings!r}")
     if "PushedModel" in made:
         parts.append(repr(run.pushed))
+    if "Predictions" in made:
+        parts.append(repr(run.predictions))
     return "\n\n".join(parts)

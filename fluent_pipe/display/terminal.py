@@ -22,6 +22,8 @@ MARKS: dict[StepState, str] = {
     "cached": "=",
     "failed": "✗",
     "not pushed": "!",
+    "not scored": "!",
+    "skipped": "-",
 }
 COLOURS: dict[StepState, str] = {
     "waiting": "dim",
@@ -30,10 +32,12 @@ COLOURS: dict[StepState, str] = {
     "cached": "blue",
     "failed": "red",
     "not pushed": "yellow",
+    "not scored": "yellow",
+    "skipped": "dim",
 }
 
 
-def observer(terminal: TextIO, log: Path) -> Observer:
+def observer(terminal: TextIO, log: Path, *, quiet: bool = False) -> Observer:
     """The observer that suits the terminal.
 
     Parameters
@@ -42,7 +46,11 @@ def observer(terminal: TextIO, log: Path) -> Observer:
         Where to write.
     log
         The run's log, named if the run fails.
+    quiet
+        Show no progress, only what a person must not miss.
     """
+    if quiet:
+        return OnlyWords(terminal, log)
     return LiveTable(terminal, log) if terminal.isatty() else PlainLines(terminal, log)
 
 
@@ -70,11 +78,20 @@ class _Watching(Observer):
 
     def _closing(self, state: RunState) -> str:
         cached = sum(r.state == "cached" for r in self._rows.values())
+        skipped = sum(r.state == "skipped" for r in self._rows.values())
         end = f"{state} in {time.monotonic() - self._begun:.1f} s, {cached} of {len(self._rows)} steps from the cache"
-        return end if state in ("succeeded", "not pushed") else f"{end}; log: {self._log}"
+        end += f", {skipped} skipped" if skipped else ""
+        return end if state in ("succeeded", "not pushed", "not scored", "waiting") else f"{end}; log: {self._log}"
 
 
-class PlainLines(_Watching):
+class OnlyWords(_Watching):
+    """What a person must not miss."""
+
+    def said(self, step: str, words: str) -> None:
+        self._terminal.write(f"{step}: {words}\n")
+
+
+class PlainLines(OnlyWords):
     """One line for every step that ends; for files, pipes and CI."""
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
@@ -104,6 +121,9 @@ class LiveTable(_Watching):
     def started(self, steps: Collection[str]) -> None:
         super().started(steps)
         self._live.start()
+
+    def said(self, step: str, words: str) -> None:
+        self._console.print(f"{step}: {words}", highlight=False, soft_wrap=True)
 
     def ended(self, state: RunState) -> None:
         self._live.stop()

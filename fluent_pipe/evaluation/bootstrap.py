@@ -19,7 +19,7 @@ from scipy import stats
 from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from fluent_pipe.evaluation.judgements import Floats
+from fluent_pipe.arrow.arrays import Floats
 from fluent_pipe.steps.metrics import value_range
 
 REPLICATES = 20

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fluent_pipe.arrow.arrays import Floats
 from fluent_pipe.arrow.parquet import ROWS_PER_BATCH
 from fluent_pipe.arrow.tfx import plain
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 RowGroup: TypeAlias = tuple[Path, int, int]
 
 # Row groups are read whole to take rows from all over them; this many rows are read for one that is kept.

@@ -20,18 +20,16 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from fluent_pipe.arrow.arrays import Floats, Values
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation.loss_sums import LOSS, ROWS, SQUARED_LOSS, SQUARED_WEIGHT, WEIGHT, Sums
 from fluent_pipe.evaluation.slices import SliceKey
-
-Values: TypeAlias = npt.NDArray[Any]
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 _SMALLEST_PROBABILITY = 1e-7
 _FEWEST_ROWS = 100

@@ -30,10 +30,11 @@ from tensorflow_model_analysis.utils import model_util, util
 from fluent_pipe.arrow.tfx import to_tfx
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation import bootstrap
+from fluent_pipe.evaluation.combiners import summed_metrics
 from fluent_pipe.evaluation.histogram import quick
 from fluent_pipe.evaluation.row_metrics import RowMetrics, unbatched, with_slice_keys
 from fluent_pipe.evaluation.slices import SliceKey, Slicing
-from fluent_pipe.evaluation.summed_metrics import SummedMetric, summed_metrics
+from fluent_pipe.evaluation.summed_metrics import SummedMetric
 from fluent_pipe.evaluation.table import Metrics, State, Table, slicings
 
 MetricsDict = Mapping[metric_types.MetricKey, Any]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.utils import util
 
+from fluent_pipe.arrow.arrays import Values
 from fluent_pipe.arrow.tfx import to_tfx
 from fluent_pipe.evaluation.config import BASELINE, CANDIDATE, Plan
 from fluent_pipe.evaluation.discovery import row_loss
@@ -18,8 +18,6 @@ from fluent_pipe.evaluation.discovery import row_loss
 LABEL = "__label__"
 WEIGHT = "__weight__"
 PREDICTION = {CANDIDATE: "__prediction__", BASELINE: "__baseline_prediction__"}
-
-Values: TypeAlias = npt.NDArray[Any]
 
 
 def judged(

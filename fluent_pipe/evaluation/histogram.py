@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 from tensorflow_model_analysis.metrics import binary_confusion_matrices, calibration_histogram, metric_types
 
-from fluent_pipe.evaluation.judgements import Floats, Integers
+from fluent_pipe.arrow.arrays import Floats, Integers
 
 BUCKETS = calibration_histogram.DEFAULT_NUM_BUCKETS
 EPSILON = 1e-7

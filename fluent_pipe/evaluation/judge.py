@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fluent_pipe import progress
+from fluent_pipe.arrow.arrays import Values
 from fluent_pipe.arrow.tfx import plain
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation.config import BASELINE, CANDIDATE, Plan
 from fluent_pipe.evaluation.cuts import slice_values
-from fluent_pipe.evaluation.extracts import Values, judged
+from fluent_pipe.evaluation.extracts import judged
 from fluent_pipe.evaluation.transformed import TransformedColumns
 
 COUNTS = "counts"

@@ -15,7 +15,7 @@ from tensorflow_model_analysis.metrics import tf_metric_wrapper
 from tensorflow_model_analysis.utils import model_util
 from tensorflow_model_analysis.utils.keras_lib import tf_keras
 
-from fluent_pipe.evaluation.judgements import Floats, Values
+from fluent_pipe.arrow.arrays import Floats, Values
 
 
 def split_metrics(combiner: beam.CombineFn) -> tuple[list[beam.CombineFn], beam.CombineFn | None]:

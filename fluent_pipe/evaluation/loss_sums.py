@@ -6,21 +6,17 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fluent_pipe.arrow.arrays import Floats, Integers, Values
 from fluent_pipe.arrow.tfx import plain
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation.slices import SliceKey
-
-Values: TypeAlias = npt.NDArray[Any]
-Integers: TypeAlias = npt.NDArray[np.int64]
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 # What is summed up: rows, w, w**2, w * loss and w * loss**2; the first axis of every array of sums.
 ROWS, WEIGHT, SQUARED_WEIGHT, LOSS, SQUARED_LOSS = range(5)

@@ -56,14 +56,11 @@ def judge(
 
 def no_rows(metric: str, limit: Limit, *, columns: tuple[str, ...]) -> dict[str, Any]:
     """A requirement for slices of which the split holds none; it fails, as it does in TFMA."""
-    return {
-        "metric": metric, "slice": dict.fromkeys(columns), "got": None, "needed": needed(limit), "baseline": None,
-        "change": None, "ok": False,
-    }  # fmt: skip
+    return threshold(metric, dict.fromkeys(columns), limit=needed(limit))
 
 
 def threshold(metric: str, where: Mapping[str, Any], *, limit: str, got: float | None = None) -> dict[str, Any]:
-    """A threshold of TFMA's own that did not hold, in TFMA's words."""
+    """A threshold that did not hold, its limit in words."""
     return {
         "metric": metric, "slice": dict(where), "got": got, "needed": limit, "baseline": None, "change": None,
         "ok": False,

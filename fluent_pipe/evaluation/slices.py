@@ -7,19 +7,18 @@ every combination of a row's values.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from tensorflow_model_analysis.slicer import slicer_lib
 
+from fluent_pipe.arrow.arrays import Integers
 from fluent_pipe.arrow.tfx import plain
 from fluent_pipe.errors import EvaluationError
 
 SliceKey = tuple[tuple[str, Any], ...]
-Integers: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

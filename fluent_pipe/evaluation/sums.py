@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fluent_pipe.evaluation.judgements import Floats, Integers
+from fluent_pipe.arrow.arrays import Floats, Integers
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types
 
+from fluent_pipe.arrow.arrays import Floats
 from fluent_pipe.evaluation.bootstrap import multiplicity
-from fluent_pipe.evaluation.judgements import Floats
 from fluent_pipe.evaluation.row_metrics import RowMetrics
 from fluent_pipe.evaluation.slices import SliceKey, Slicing
 from fluent_pipe.evaluation.summed_metrics import Batch, SummedMetric

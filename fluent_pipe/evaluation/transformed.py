@@ -12,7 +12,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tfx_bsl.tfxio import tensor_adapter, tensor_representation_util
 
-from fluent_pipe.arrow.tfx import to_tfx
+from fluent_pipe.arrow.tfx import raw_columns_of, to_tfx
 
 
 def source_columns(graph: str, names: list[str]) -> set[str]:
@@ -23,14 +23,7 @@ def source_columns(graph: str, names: list[str]) -> set[str]:
     graph
         Folder of a ``TransformGraph`` artifact.
     """
-    loaded = SavedModelLoader(tft.TFTransformOutput(graph).transform_savedmodel_dir)
-    # TFT keeps which placeholders each output comes from, to drop outputs whose inputs are not given.
-    sources = {id(s) for n in names for s in loaded._output_to_inputs_map.get(n, ())}  # noqa: SLF001
-    return {
-        name
-        for name, tensor in loaded._structured_inputs.items()  # noqa: SLF001
-        if any(id(part) in sources for part in tf.nest.flatten(tensor, expand_composites=True))
-    }
+    return raw_columns_of(SavedModelLoader(tft.TFTransformOutput(graph).transform_savedmodel_dir), names)
 
 
 _TYPES = {schema_pb2.INT: pa.int64(), schema_pb2.FLOAT: pa.float32(), schema_pb2.BYTES: pa.binary()}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import apache_beam as beam
 
+    from fluent_pipe.runners.machine import Machine
+
 
 @dataclass(frozen=True)
 class JobResult:
@@ -33,6 +35,9 @@ class Runner(Protocol):
     @property
     def shares_local_disk(self) -> bool:
         """Whether workers see the driver's files."""
+
+    def machine(self) -> Machine | None:
+        """What the machine that does the work has; None where a cluster finds one that fits a step's wishes."""
 
     def run(self, build: Callable[[beam.Pipeline], None]) -> JobResult:
         """Build a job on a new Beam pipeline, run it and wait for its end.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fluent_pipe.runners.base import JobResult
+from fluent_pipe.runners.machine import Machine, this_machine
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -22,6 +23,10 @@ class Direct:
 
     name = "in this process"
     shares_local_disk = True
+
+    def machine(self) -> Machine:
+        """What this machine has."""
+        return this_machine()
 
     def run(self, build: Callable[[beam.Pipeline], None]) -> JobResult:
         """Build a job on a new Beam pipeline, run it and wait for its end."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import FluentPipeError
+from fluent_pipe.steps.gates import Condition
 
 A = TypeVar("A", bound=Artifact)
 
@@ -26,10 +27,11 @@ class Ref(Generic[A]):
 
 @dataclass(frozen=True)
 class Earlier(Generic[A]):
-    """A reference to an artifact of an earlier run of the same pipeline, found in the store when the run is planned.
+    """A reference to an artifact of an earlier run, found in the store when the run is planned.
 
-    The newest artifact of the type is taken whose content is not that of ``other_than`` and that was not made from
-    it, so that running an unchanged pipeline again takes the same artifact and stays a cache hit. There may be none.
+    Of the same pipeline the newest artifact of the type is taken whose content is not that of ``other_than`` and that
+    was not made from it, so that running an unchanged pipeline again takes the same artifact and stays a cache hit.
+    There may be none.
 
     Parameters
     ----------
@@ -40,11 +42,14 @@ class Earlier(Generic[A]):
     judged_by
         Type of the verdict on it; only what was approved counts: a blessed model, statistics that passed validation.
         None: anything published counts.
+    run
+        Id of a run, or its beginning: the artifact of that run is meant, of whichever pipeline, and there must be one.
     """
 
     type: type[A]
     other_than: Ref[Any]
     judged_by: ArtifactType | None = None
+    run: str | None = None
 
 
 def streams(**more: Any) -> Any:
@@ -72,10 +77,13 @@ class Step:
         Unique in its pipeline: the call's name, with a number after a repeated one.
     cached
         False if the step runs every time.
+    conditions
+        What must hold for the step to run, in order.
     """
 
     id: str
     cached: bool = True
+    conditions: tuple[Condition, ...] = unkeyed(default=())
 
     call: ClassVar[str]
     """Name of the method of ``Pipeline``."""
@@ -84,9 +92,10 @@ class Step:
     version: ClassVar[int] = 1
     """Version of the component behind it; part of the cache key, raised when results would differ."""
     gates: ClassVar[bool] = False
-    """True if its verdict decides whether later steps may run; they are then never in its Beam job."""
+    """True if later steps are never in its Beam job: its verdict decides whether they may run, or what it does lies
+    outside the store and is not to be done again because a later step failed."""
     alone: ClassVar[bool] = False
-    """True if its component runs several Beam jobs in turn; no other step is then in them."""
+    """True if no other step is ever in its Beam job: it runs several in turn, waits, or measures the machine."""
     resumes: ClassVar[bool] = False
     """True if what its component has finished in part is kept for the next run when a run is stopped or killed."""
 
@@ -99,8 +108,9 @@ class Step:
         return {f.name: v for f, v in self._fields() if isinstance(v, Earlier)}
 
     def needed(self) -> frozenset[str]:
-        """Ids of the steps whose artifacts must be published before this one is lowered."""
-        return frozenset(v.step for f, v in self._fields() if isinstance(v, Ref) and not f.metadata.get("streams"))
+        """Ids of the steps whose artifacts must be published before this one is lowered, and looked at first."""
+        values = {v.step for f, v in self._fields() if isinstance(v, Ref) and not f.metadata.get("streams")}
+        return frozenset(values.union(*(c.after for c in self.conditions)))
 
     def arguments(self) -> dict[str, Any]:
         """What was asked for, without references: the part of the cache key that the step itself gives."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import codecs
 import json
 import os
@@ -13,7 +12,6 @@ from typing import Any, TypeVar
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps import metrics
 from fluent_pipe.steps.base import Pairs
-from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import ChangeLimit, Distance, ValueLimit
 from fluent_pipe.steps.resources import Resources
 
@@ -244,10 +242,10 @@ def file(path: Any, call: str) -> str:
     return str(Path(path).absolute())
 
 
-def folder(path: Any, name: str) -> str:
+def folder(path: Any, name: str, fix: str | None = None) -> str:
     """An existing folder."""
     if not Path(path).is_dir():
-        raise ArgumentError(f"{name}=: there is no folder {str(path)!r}.")
+        raise ArgumentError(f"{name}=: there is no folder {str(path)!r}.", fix=fix)
     return str(Path(path).absolute())
 
 
@@ -263,6 +261,19 @@ def resources(given: Any) -> Resources | None:
     if given is not None and not isinstance(given, Resources):
         raise ArgumentError(f"resources= takes fp.Resources, got {given!r}.", fix='fp.Resources(memory="16GB", gpu=1)')
     return given
+
+
+def custom_config(given: Any) -> str | None:
+    """A mapping as JSON, which TFX asks for too; None where it is empty."""
+    example = 'For example {"layers": 2, "rate": 0.1}.'
+    if given is None or given == {}:
+        return None
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise ArgumentError(f"custom_config= takes a mapping with text as keys, got {given!r}.", fix=example)
+    try:
+        return json.dumps(dict(given), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"custom_config= must be JSON: {error}.", fix=example) from None
 
 
 def objective(name: Any) -> str:
@@ -324,6 +335,13 @@ def limit(value: Any, name: str) -> float | None:
     return value
 
 
+def flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{name}= takes True or False, got {value!r}.")
+    return value
+
+
 def endpoint(url: Any) -> str | None:
     """URL of a served model."""
     if url is not None and (not isinstance(url, str) or not url.startswith(("http://", "https://"))):
@@ -332,17 +350,3 @@ def endpoint(url: Any) -> str | None:
             fix='For example "http://localhost:8501/v1/models/flights".',
         )
     return url.rstrip("/") if url else None
-
-
-def takes_fn_args(function: UserFunction, name: str) -> bool:
-    """Whether a user's function is TFX's ``run_fn`` or ``tuner_fn``; a module file is read, not run."""
-    if not function.is_file:
-        return function.name == name
-    path = Path(str(function.source))
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise ArgumentError(f"This module file is not valid Python: {error}.", where=f"{path}{line}") from None
-    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-    return name in defined and "build_model" not in defined

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fluent_pipe.artifacts import Approval, Examples, InfraBlessing, Model, ModelBlessing, Predictions, PushedModel
+from fluent_pipe.artifacts import (
+    Approval,
+    Examples,
+    InfraBlessing,
+    Model,
+    ModelBlessing,
+    Predictions,
+    PushedModel,
+    TransformGraph,
+)
+from fluent_pipe.errors import FluentPipeError
+from fluent_pipe.steps import destinations
 from fluent_pipe.steps.base import Ref, Step, needs, unkeyed
 from fluent_pipe.steps.resources import Resources
 from fluent_pipe.steps.sources import Source
@@ -52,6 +63,10 @@ class InfraValidate(Step):
 
     call: ClassVar[str] = "infra_validate"
     produces: ClassVar[tuple[type[InfraBlessing], ...]] = (InfraBlessing,)
+    alone: ClassVar[bool] = True
+
+    def still_holds(self, facts: Mapping[str, Any]) -> bool:
+        return bool(facts["blessed"])  # a machine that was busy, or a server that was down, is asked anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +79,19 @@ class Approve(Step):
         What is to be approved.
     blessing, infra
         Verdicts so far; what was refused is not waited for.
+    wait
+        Whether the run waits, or ends where nobody has decided yet.
     """
 
     model: Ref[Model] = needs()
     blessing: Ref[ModelBlessing] | None = needs(default=None)
     infra: Ref[InfraBlessing] | None = needs(default=None)
+    wait: bool = unkeyed(default=True)
 
     call: ClassVar[str] = "approve"
     produces: ClassVar[tuple[type[Approval], ...]] = (Approval,)
     gates: ClassVar[bool] = True
+    alone: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +119,7 @@ class PushTo(Step):
 
     call: ClassVar[str] = "push_to"
     produces: ClassVar[tuple[type[PushedModel], ...]] = (PushedModel,)
+    gates: ClassVar[bool] = True
 
     def still_holds(self, facts: Mapping[str, Any]) -> bool:
         if not facts["pushed"]:
@@ -121,6 +141,8 @@ class BulkInfer(Step):
         Verdicts on it; with a refusal nothing is scored.
     examples
         Of the training: gives the types of the columns.
+    graph
+        Tells the task and the names of the classes.
     source
         Where the rows come from; its splits do not count.
     destination
@@ -135,6 +157,7 @@ class BulkInfer(Step):
     blessing: Ref[ModelBlessing] | None = needs(default=None)
     infra: Ref[InfraBlessing] | None = needs(default=None)
     examples: Ref[Examples] = needs()
+    graph: Ref[TransformGraph] = needs()
     source: Source
     destination: str
     format: Format = "parquet"
@@ -142,6 +165,13 @@ class BulkInfer(Step):
 
     call: ClassVar[str] = "bulk_infer"
     produces: ClassVar[tuple[type[Predictions], ...]] = (Predictions,)
+    gates: ClassVar[bool] = True
 
     def source_files(self) -> tuple[str, ...]:
         return self.source.source_files()
+
+    def foreseen(self, facts: Mapping[str, Mapping[str, Any]]) -> FluentPipeError | None:
+        return destinations.refusal(Path(self.destination))
+
+    def still_holds(self, facts: Mapping[str, Any]) -> bool:
+        return not facts["scored"] or destinations.holds(facts)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fluent_pipe.errors import ArgumentError, UserCodeError
+from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted, UserCodeError
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,44 @@ class UserFunction:
             names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
             raise UserCodeError(f"{self.source} holds no function {self.name!r}.", got=self.name, valid=names)
         return function  # type: ignore[no-any-return]
+
+
+def called(function: UserFunction, callable_: Callable[..., Any], *arguments: Any, names: Iterable[str] = ()) -> Any:
+    """What the user's function returns.
+
+    Parameters
+    ----------
+    names
+        What is valid where the function looks something up by a name that does not exist.
+
+    Raises
+    ------
+    UserCodeError
+        If it raises; names function, file and line.
+    """
+    try:
+        return callable_(*arguments)
+    except Interrupted:
+        raise
+    except FluentPipeError as error:
+        raise UserCodeError(
+            error.fact, where=_where(function, callable_, error), got=error.got, valid=error.valid, fix=error.fix
+        ) from error
+    except KeyError as error:
+        key = error.args[0] if error.args else None
+        raise UserCodeError(
+            f"KeyError: {key!r}.", where=_where(function, callable_, error), got=key, valid=names
+        ) from error
+    except Exception as error:
+        text = str(error).strip().rstrip(".")
+        raise UserCodeError(f"{type(error).__name__}: {text}.", where=_where(function, callable_, error)) from error
+
+
+def _where(function: UserFunction, callable_: Callable[..., Any], error: Exception) -> str:
+    """The line of the user's file that the error came through last."""
+    code = getattr(inspect.unwrap(callable_), "__code__", None)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
+    return f"{function.name} ({frames[-1].filename}:{frames[-1].lineno})" if frames else function.where
 
 
 def _load_file(path: Path) -> Any:

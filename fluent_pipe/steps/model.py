@@ -44,6 +44,7 @@ class Preprocess(Step):
     weight: str | None = None
 
     call: ClassVar[str] = "preprocess"
+    version: ClassVar[int] = 2
     produces: ClassVar[tuple[type[TransformGraph], ...]] = (TransformGraph,)
 
 
@@ -75,6 +76,8 @@ class Train(Step):
         What ``build_model`` is called with; None for its defaults.
     base_model
         A model to begin from, for the user's function.
+    custom_config
+        What ``fn_args.custom_config`` has more of, as JSON.
     warm_start
         Earlier model whose weights this one begins with: one of this pipeline, or a folder. It is taken where it
         exists.
@@ -97,10 +100,12 @@ class Train(Step):
     validation_split: str | None
     hyperparameters: Ref[HyperParameters] | None = needs(default=None)
     base_model: Ref[BaseModel] | None = needs(default=None)
+    custom_config: str | None = None
     warm_start: Earlier[Model] | str | None = None
     resources: Resources | None = unkeyed(default=None)
 
     call: ClassVar[str] = "train"
+    version: ClassVar[int] = 2
     produces: ClassVar[tuple[type[Model], ...]] = (Model,)
 
     def source_files(self) -> tuple[str, ...]:
@@ -122,7 +127,7 @@ class Evaluate(Step):
     require
         ``((metric, (limit, ...)), ...)``: the model is blessed if all hold.
     baseline
-        Earlier model to compare with.
+        Earlier model to compare with: the latest blessed one, a run's, or that of a folder.
     confidence_intervals
         Whether metrics get intervals, by bootstrap.
     config

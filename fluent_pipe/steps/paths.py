@@ -1,9 +1,15 @@
-"""Which files a path or pattern means: one rule, for the reader and for the cache key."""
+"""Which files a path or pattern means: one rule, for the reader and for the cache key; and where results lie."""
 
 from __future__ import annotations
 
 import glob
+import os
 from pathlib import Path
+
+
+def default_root() -> Path:
+    """The folder of all results where none is given: the environment's ``FLUENT_PIPE_ROOT``, else ``.fluent_pipe``."""
+    return Path(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe")).absolute()
 
 
 def matches(pattern: str) -> list[str]:

@@ -21,6 +21,9 @@ class Resources:
     ----------
     gpu
         Number of GPUs.
+    gpu_type
+        Their type, such as ``"nvidia-tesla-t4"``, in the words of the cluster; Dataflow wants one. Not looked at in
+        this process.
     memory
         Least memory of the worker, such as ``"16GB"`` or ``"512MiB"``. None: no wish.
     cpu
@@ -40,15 +43,39 @@ class Resources:
     gpu: int = 0
     memory: str | None = None
     cpu: int | None = None
+    gpu_type: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (("gpu", self.gpu, 0), ("cpu", 1 if self.cpu is None else self.cpu, 1)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ArgumentError(f"Resources({name}=) takes an integer of {least} or more, got {value!r}.")
+        kind = self.gpu_type
+        if kind is not None and not (isinstance(kind, str) and re.fullmatch(r"[\w.-]+", kind) and self.gpu):
+            raise ArgumentError(
+                f"Resources(gpu_type=) takes the name of a type of GPU, beside gpu=, got {kind!r}.",
+                fix='For example fp.Resources(gpu=1, gpu_type="nvidia-tesla-t4").',
+            )
         if self.memory is not None and self.memory_bytes is None:
             raise ArgumentError(
                 f"Resources(memory=) takes a size, got {self.memory!r}.", fix='For example "16GB" or "512MiB".'
             )
+
+    @property
+    def hints(self) -> dict[str, str]:
+        """As Beam's resource hints: ``accelerator``, ``min_ram`` and ``cpu_count``, those that are asked for.
+
+        Examples
+        --------
+        >>> Resources(gpu=1, gpu_type="nvidia-tesla-t4", memory="16GB").hints
+        {'accelerator': 'type:nvidia-tesla-t4;count:1;install-nvidia-driver', 'min_ram': '16000000000B'}
+        """
+        accelerator = f"type:{self.gpu_type or 'any'};count:{self.gpu};install-nvidia-driver"
+        asked = {
+            "accelerator": accelerator if self.gpu else None,
+            "min_ram": f"{self.memory_bytes}B" if self.memory_bytes else None,
+            "cpu_count": str(self.cpu) if self.cpu else None,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
 
     @property
     def memory_bytes(self) -> int | None:

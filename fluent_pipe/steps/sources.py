@@ -1,14 +1,16 @@
-"""Steps that bring rows in. They all leave typed, split examples as Parquet."""
+"""Steps that bring rows in. They all leave typed, split examples as Parquet, and as TFRecord where asked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.steps.base import Pairs, Step
 
 NULL_VALUES = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "None")
+
+ExamplesFormat = Literal["parquet", "tfrecord"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +26,14 @@ class Source(Step):
         Column whose value alone decides the split, so that one user's rows stay together. None: the whole row.
     max_rejected
         Share of rows that may fail to parse before the run fails.
+    examples_format
+        ``"tfrecord"``: the rows also as gzipped TFRecord of ``tf.Example``.
     """
 
     splits: Pairs = (("train", 8), ("eval", 2))
     partition_by: str | None = None
     max_rejected: float = 0.001
+    examples_format: ExamplesFormat = "parquet"
 
     produces: ClassVar[tuple[type[Examples], ...]] = (Examples,)
 
@@ -101,6 +106,15 @@ class FromParquet(FileSource):
     call: ClassVar[str] = "from_parquet"
 
 
+@dataclass(frozen=True, kw_only=True)
+class FromTfRecord(FileSource):
+    """``from_tfrecord``; ``columns`` None means all."""
+
+    columns: tuple[str, ...] | None = None
+
+    call: ClassVar[str] = "from_tfrecord"
+
+
 @dataclass(frozen=True)
 class InMemory:
     """Rows that the user holds: a pandas DataFrame or an Arrow table, compared by identity."""
@@ -125,3 +139,37 @@ class FromMemory(Source):
     kind: str
 
     call: ClassVar[str] = "from_memory"
+
+
+@dataclass(frozen=True)
+class Transform:
+    """The user's Beam transform, compared by identity. Its code and what it holds make the cache key."""
+
+    transform: Any = field(repr=False)
+
+    def __hash__(self) -> int:
+        return id(self.transform)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Transform) and other.transform is self.transform
+
+    def __repr__(self) -> str:
+        return type(self.transform).__name__
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromBeam(Source):
+    """``from_beam``.
+
+    Parameters
+    ----------
+    rows
+        A ``PTransform`` from the pipeline to a ``PCollection`` of rows.
+    data_version
+        What the user calls the present state of the data behind it; part of the cache key.
+    """
+
+    rows: Transform
+    data_version: str | None = None
+
+    call: ClassVar[str] = "from_beam"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from fluent_pipe.artifacts import Examples, HyperParameters, Schema, TransformGraph
+from fluent_pipe.artifacts import BaseModel, Examples, HyperParameters, Schema, TransformGraph
 from fluent_pipe.steps.base import Ref, Step, needs, unkeyed
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.resources import Resources
@@ -40,6 +40,10 @@ class Tune(Step):
         Of the search, of shuffling and of the models' weights.
     train_split, validation_split
         Names of the splits.
+    base_model
+        A model to begin from, for the user's function.
+    custom_config
+        What ``fn_args.custom_config`` has more of, as JSON.
     resources
         What a trial asks of its worker.
     """
@@ -60,6 +64,8 @@ class Tune(Step):
     seed: int = 0
     train_split: str
     validation_split: str | None
+    base_model: Ref[BaseModel] | None = needs(default=None)
+    custom_config: str | None = None
     resources: Resources | None = unkeyed(default=None)
 
     call: ClassVar[str] = "tune"

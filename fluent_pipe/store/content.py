@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from fnmatch import fnmatch
 from pathlib import Path
 
 from fluent_pipe.errors import InputError
@@ -107,10 +108,15 @@ def of_file(path: Path, cache: FileHashes | None = None) -> str:
     return value
 
 
-def of_folder(path: Path, cache: FileHashes | None = None) -> str:
+def of_folder(path: Path, cache: FileHashes | None = None, *, leave_out: str = "") -> str:
     """Hash of a folder: the relative names of its files and their contents.
 
     Files and folders whose name starts with a dot are left out, and so are empty folders.
+
+    Parameters
+    ----------
+    leave_out
+        A glob of relative names that are left out too.
 
     Returns
     -------
@@ -126,6 +132,8 @@ def of_folder(path: Path, cache: FileHashes | None = None) -> str:
         raise InputError("There is no such folder.", where=str(path))
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for name, file in sorted((file.relative_to(path).as_posix(), file) for file in _files(path)):
+        if fnmatch(name, leave_out):
+            continue
         digest.update(f"{len(name.encode())}:{name}={of_file(file, cache)}\n".encode())
     return digest.hexdigest()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fluent_pipe.artifacts import A, Artifact
-from fluent_pipe.errors import StoreError
+from fluent_pipe.errors import ArgumentError, StoreError
 from fluent_pipe.store.connection import connect, protos
 from fluent_pipe.store.database import Database, equals, quoted
 from fluent_pipe.store.records import (
@@ -69,10 +69,16 @@ class MetadataStore(RunStore):
 
     # Executions
 
-    def lookup(self, pipeline: str, key: str) -> StoredExecution | None:
-        """The latest complete execution with a cache key whose folder still exists."""
+    def lookup(self, pipeline: str, key: str, types: Collection[type[Artifact]] = ()) -> StoredExecution | None:
+        """The latest complete execution with a cache key whose folder still exists.
+
+        Parameters
+        ----------
+        types
+            Artifact types that the step is known to leave; one of the user's own may be had in two classes of a name.
+        """
         condition = f"{equals('key', key)} AND {equals('pipeline', pipeline)} AND last_known_state = COMPLETE"
-        records = (execution_from(proto, self.root) for proto in self._database.newest("executions", condition))
+        records = (execution_from(proto, self.root, types) for proto in self._database.newest("executions", condition))
         return next((record for record in records if record.path.is_dir()), None)
 
     def record(
@@ -131,7 +137,7 @@ class MetadataStore(RunStore):
         except errors.AlreadyExistsError as error:
             raise StoreError("The execution was recorded already.", where=str(path)) from error
         made.create_time_since_epoch = int(time.time() * 1000)
-        return execution_from(made, self.root)
+        return execution_from(made, self.root, produces)
 
     def record_cached(self, run: str, *stored: StoredExecution) -> None:
         """Make executions of earlier runs a part of this run too."""
@@ -152,6 +158,12 @@ class MetadataStore(RunStore):
         put_properties(made.custom_properties, {"reason": reason})
         made.ClearField("name")
         self._put(made, [], pipeline, run, (step_id, "failed", seconds, None))
+
+    def record_skipped(self, run: str, step_id: str, reason: str) -> None:
+        """Record that a step was skipped in a run, and why."""
+        changed = self._with_steps(run, (step_id, "skipped", 0.0, None), note=reason)
+        self._database.call("put_contexts", [changed])
+        self._keep(changed)
 
     def recorded_paths(self, pipeline: str) -> set[Path]:
         """Folders of all recorded executions of a pipeline."""
@@ -215,11 +227,13 @@ class MetadataStore(RunStore):
         Parameters
         ----------
         excluding
-            Fingerprints that do not count: mostly that of the present run's own.
+            Fingerprints that do not count, neither of the artifact nor of what it was directly made from: mostly that
+            of the present run's own.
         where
             Values that properties recorded with it must have, such as ``{"approved": 1}``.
         """
-        return next(self._published(pipeline, artifact_type, excluding, where or {}), None)
+        found = self._published(pipeline, artifact_type, excluding, where or {})
+        return next((a for a in found if not self._made_from(a, excluding)), None)
 
     def latest_approved(
         self, pipeline: str, artifact_type: type[A], *, by: type[Artifact], excluding: Collection[str] = ()
@@ -227,7 +241,7 @@ class MetadataStore(RunStore):
         """The artifact of a type that the last favourable verdict of a pipeline was about, or was made from.
 
         That is the nearest one upstream of the newest verdict recorded with ``approved=1`` whose folder exists and
-        whose fingerprint is not in ``excluding``.
+        that does not count as excluded; see :meth:`latest`.
 
         Parameters
         ----------
@@ -236,9 +250,47 @@ class MetadataStore(RunStore):
         """
         for verdict in self._published(pipeline, by, (), {"approved": 1}):
             for found in self._upstream(verdict):
-                if type(found) is artifact_type and found.fingerprint not in excluding and found.path.is_dir():
+                if (
+                    type(found) is artifact_type
+                    and found.fingerprint not in excluding
+                    and found.path.is_dir()
+                    and not self._made_from(found, excluding)
+                ):
                     return found
         return None
+
+    def of_run(self, run: str, artifact_type: type[A]) -> A:
+        """The artifact of a type that a run made or took from the cache; the last one, where there are several.
+
+        Parameters
+        ----------
+        run
+            Id of the run, or its beginning.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such run, several ids begin so, or it has no such artifact any more.
+        """
+        stored = self.run(run)
+        kind = artifact_type.__name__
+        if stored is None:
+            raise ArgumentError(f"There is no run {run!r}.", got=run, valid=self._ended())
+        for path in (s.path for s in reversed(stored.steps) if s.path is not None and s.path.is_dir()):
+            proto = self._database.call("get_artifact_by_type_and_name", kind, relative_to_root(path, self.root))
+            found = None if proto is None else artifact_from(proto, kind, self.root)
+            if isinstance(found, artifact_type):
+                return found
+        raise ArgumentError(
+            f"Run {stored.id!r} of pipeline {stored.pipeline!r} has no {kind}: {stored.state}.",
+            fix="Name a run that made one and still has it; `fluent-pipe show RUN` tells.",
+        )
+
+    def _ended(self) -> list[str]:
+        return [run.id for run in self.runs(limit=10) if run.state != "running"]
+
+    def _made_from(self, artifact: Artifact, fingerprints: Collection[str]) -> bool:
+        return bool(fingerprints) and any(i.fingerprint in fingerprints for i in self.inputs(artifact).values())
 
     def inputs(self, artifact: Artifact) -> dict[str, Artifact]:
         """What the execution that made an artifact has read, by the name of the input; empty if it is not recorded."""

@@ -34,6 +34,11 @@ _DESCRIPTORS = (
 )
 _BUILTINS = (types.BuiltinFunctionType, types.MethodWrapperType)
 _HEAP_TYPE = 1 << 9
+# What Beam notes on a transform or a DoFn, and on its class, when it is applied: where it runs, not what it does.
+_TYPE_HINTS = "_type_hints"
+_APPLIED = frozenset(
+    {"pipeline", "_user_label", "_resource_hints", "input_batch_converter", "output_batch_converter", _TYPE_HINTS}
+)
 # The interpreter's own names in a module; what they hold is not the user's.
 _MODULE_NAMES = frozenset({"__builtins__", "__loader__", "__spec__", "__doc__"})
 
@@ -317,6 +322,12 @@ class Walk:
             self.feed(typing.cast(Any, value).get_config(), "get_config()")
             if callable(weights := getattr(value, "get_weights", None)):
                 self.feed(weights(), "get_weights()")
+        elif _is_of_beam(value):
+            self._type_of(value)
+            # What they leave out when they travel, such as a connection, is no content.
+            state = getattr(value, "__getstate__", lambda: vars(value))()
+            kept = {k: v for k, v in state.items() if k not in _APPLIED} if isinstance(state, dict) else state
+            self.feed(kept, "attributes")
         else:
             return self._array(value)
         return True
@@ -395,6 +406,11 @@ class Walk:
         return f"'{text}'" if text else "The value"
 
 
+def _is_of_beam(value: object) -> bool:
+    beam = sys.modules.get("apache_beam")
+    return beam is not None and isinstance(value, (getattr(beam, "PTransform", ()), getattr(beam, "DoFn", ())))
+
+
 def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
@@ -419,4 +435,8 @@ def _counts_in_class(name: str, value: object) -> bool:
     if name.startswith("__") and name.endswith("__"):
         code = (types.FunctionType, staticmethod, classmethod, property)
         return name in ("__annotations__", "__slots__") or (isinstance(value, code) and name != "__class_getitem__")
-    return not (name.startswith("_abc_") or isinstance(value, (types.GetSetDescriptorType, types.MemberDescriptorType)))
+    return not (
+        name.startswith("_abc_")
+        or name == _TYPE_HINTS
+        or isinstance(value, (types.GetSetDescriptorType, types.MemberDescriptorType))
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -65,17 +65,20 @@ class StoredStep:
     step
         Id of the step.
     state
-        ``"ran"``, ``"cached"`` or ``"failed"``.
+        ``"ran"``, ``"cached"``, ``"failed"`` or ``"skipped"``.
     seconds
         How long it took; for a cached step, when it ran.
     path
-        The published folder; None for a failed step.
+        The published folder; None for a failed or skipped step.
+    note
+        Why it was skipped.
     """
 
     step: str
     state: str
     seconds: float
     path: Path | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ class StoredRun:
     pipeline
         Name of the pipeline.
     state
-        ``"running"``, ``"succeeded"``, ``"failed"``, ``"not pushed"`` or ``"interrupted"``: also that of a run whose
-        process died.
+        ``"running"``, ``"succeeded"``, ``"failed"``, ``"not pushed"``, ``"not scored"``, ``"waiting"`` or
+        ``"interrupted"``: also that of a run whose process died.
     started, finished
         UTC; ``finished`` is None for a run that did not come to its end.
     steps
@@ -108,8 +111,9 @@ class StoredRun:
     properties: Mapping[str, Property]
 
 
-def execution_from(proto: Any, root: Path) -> StoredExecution:
-    """A record from an ML Metadata execution."""
+def execution_from(proto: Any, root: Path, types: Collection[type[Artifact]] = ()) -> StoredExecution:
+    """A record from an ML Metadata execution; ``types`` are those that its artifacts are known to be of, by name."""
+    known = {kind.__name__: kind for kind in types}
     own = proto.properties
     relative = own["path"].string_value
     path = root / relative
@@ -123,7 +127,7 @@ def execution_from(proto: Any, root: Path) -> StoredExecution:
         key=own["key"].string_value,
         fingerprint=fingerprint,
         seconds=own["seconds"].double_value,
-        artifacts=tuple(artifact_type(kind)(path, fingerprint, step, name) for kind in produced),
+        artifacts=tuple((known.get(kind) or artifact_type(kind))(path, fingerprint, step, name) for kind in produced),
         published=_moment(proto.create_time_since_epoch),
         properties=dict(_values(proto.custom_properties)),
         id=proto.id,
@@ -151,7 +155,7 @@ def run_from(proto: Any, root: Path) -> StoredRun:
         state=state,
         started=datetime.fromtimestamp(own["started"].double_value, timezone.utc),
         finished=datetime.fromtimestamp(finished, timezone.utc) if finished else None,
-        steps=tuple(StoredStep(s[0], s[1], s[2], root / s[3] if s[3] else None) for s in steps),
+        steps=tuple(StoredStep(s[0], s[1], s[2], root / s[3] if s[3] else None, *s[4:]) for s in steps),
         properties=dict(_values(proto.custom_properties)),
     )
 

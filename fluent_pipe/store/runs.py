@@ -25,7 +25,7 @@ from fluent_pipe.store.records import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-RUN_STATES = ("running", "succeeded", "failed", "not pushed", "interrupted")
+RUN_STATES = ("running", "succeeded", "failed", "not pushed", "not scored", "waiting", "interrupted")
 
 
 class RunStore:
@@ -96,7 +96,7 @@ class RunStore:
         return made
 
     def end_run(self, run_id: str, state: str, properties: Mapping[str, Property] | None = None) -> None:
-        """End a run as ``"succeeded"``, ``"failed"``, ``"not pushed"`` or ``"interrupted"``."""
+        """End a run as any of ``RUN_STATES`` but ``"running"``."""
         if state not in RUN_STATES[1:]:
             raise ArgumentError(f"A run cannot end as {state!r}.", got=state, valid=RUN_STATES[1:])
         context, lock = self._run(run_id)
@@ -137,13 +137,13 @@ class RunStore:
             raise ArgumentError(f"No run {run_id!r} is running here.", got=run_id, valid=list(self._running))
         return self._running[run_id]
 
-    def _with_steps(self, run_id: str, *steps: tuple[str, str, float, str | None]) -> Any:
+    def _with_steps(self, run_id: str, *steps: tuple[str, str, float, str | None], note: str = "") -> Any:
         """A copy of a run's context that has more steps; :meth:`_keep` takes it over once it is written."""
         context, _ = self._run(run_id)
         changed = type(context)()
         changed.CopyFrom(context)
         known = json.loads(changed.properties["steps"].string_value)
-        more = [[s[0], s[1], float(s[2]), s[3]] for s in steps]
+        more = [[s[0], s[1], float(s[2]), s[3], note] for s in steps]
         changed.properties["steps"].string_value = json.dumps([*known, *more])
         return changed
 

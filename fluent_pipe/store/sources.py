@@ -39,16 +39,7 @@ def of_module_file(path: Path, name: str | None = None) -> str:
         If the file is missing, is not valid Python, or does not define ``name``.
     """
     path = path.absolute()
-    found: dict[Path, ast.Module] = {}
-    packages: set[str] = set()
-    waiting = [path]
-    while waiting:
-        file = waiting.pop()
-        if file in found:
-            continue
-        found[file] = _parse(file)
-        for level, imported in _imports(found[file]):
-            waiting.extend(_resolve(level, imported, file, packages))
+    found, packages = local_files(path)
     if name is not None:
         _check_defined(found[path], path, name)
     digest = hashlib.blake2b(f"module {name}\n".encode(), digest_size=DIGEST_BYTES)
@@ -61,6 +52,27 @@ def of_module_file(path: Path, name: str | None = None) -> str:
     return digest.hexdigest()
 
 
+def local_files(path: Path) -> tuple[dict[Path, ast.Module], set[str]]:
+    """A file and the local files that it imports, with their syntax trees; and the installed packages.
+
+    Raises
+    ------
+    ArgumentError
+        If a file cannot be read, or is not valid Python.
+    """
+    found: dict[Path, ast.Module] = {}
+    packages: set[str] = set()
+    waiting = [path.absolute()]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found[file] = _parse(file)
+        for level, imported in _imports(found[file]):
+            waiting.extend(_resolve(level, imported, file, packages))
+    return found, packages
+
+
 def of_module_name(reference: str) -> str:
     """Fingerprint of ``"module:function"`` or ``"module"``, without importing it.
 
@@ -69,13 +81,25 @@ def of_module_name(reference: str) -> str:
     ArgumentError
         If there is no such module, it has no Python source, or it does not define the function.
     """
-    module, _, name = reference.partition(":")
+    _, _, name = reference.partition(":")
+    return of_module_file(file_of(reference), name or None)
+
+
+def file_of(reference: str) -> Path:
+    """The source file of ``"module:function"`` or ``"module"``, found without importing it.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such module, or it has no Python source.
+    """
+    module = reference.partition(":")[0]
     file, exists = libraries.find_file(module)
     if not exists:
         raise ArgumentError(f"There is no module {module!r}.", got=reference, fix="Check its name and PYTHONPATH.")
     if file is None or file.suffix != ".py":
         raise ArgumentError(f"Module {module!r} has no Python source to fingerprint.", got=reference)
-    return of_module_file(file, name or None)
+    return file
 
 
 def _parse(path: Path) -> ast.Module:
@@ -155,10 +179,15 @@ def _beneath(base: Path, name: str) -> list[Path]:
 
 
 def _check_defined(tree: ast.Module, path: Path, name: str) -> None:
-    defined = sorted(set(_top_names(tree.body)))
+    defined = sorted(top_names(tree))
     if name not in defined and "*" not in defined:
         functions = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
         raise ArgumentError(f"The module does not define {name!r}.", where=str(path), got=name, valid=functions)
+
+
+def top_names(tree: ast.Module) -> set[str]:
+    """Names that a module defines or imports at its top; ``"*"`` where it imports all of another."""
+    return set(_top_names(tree.body))
 
 
 def _top_names(body: list[ast.stmt]) -> Iterator[str]:

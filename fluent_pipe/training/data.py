@@ -11,9 +11,11 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 import tensorflow_transform as tft
+from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
-from fluent_pipe.artifacts import TransformGraph
+from fluent_pipe.artifacts import BaseModel, TransformGraph
 from fluent_pipe.errors import ArgumentError, TrainingError
+from fluent_pipe.training.base_model import load_base_model
 from fluent_pipe.training.columns import Feature, features_of, to_array
 from fluent_pipe.training.dataset import Batches, row_count, windows
 
@@ -35,6 +37,8 @@ class TrainingData:
         What ``preprocess`` left.
     train_split
         Name of the split that the model learns from.
+    base_model
+        What :meth:`base_model` loads; None where the pipeline has none.
 
     Raises
     ------
@@ -54,9 +58,12 @@ class TrainingData:
             return model
     """
 
-    def __init__(self, graph: TransformGraph, *, train_split: str = "train") -> None:
+    def __init__(
+        self, graph: TransformGraph, *, train_split: str = "train", base_model: BaseModel | None = None
+    ) -> None:
         self._graph = graph
         self._train_split = train_split
+        self._base_model = base_model
         self._facts = graph.facts()
         self._all = features_of(self._facts)
         self.label: str = _label(self._facts.get("label"), self._all)
@@ -104,6 +111,42 @@ class TrainingData:
     def transform_output(self) -> tft.TFTransformOutput:
         """TFT's own view of the transform graph."""
         return tft.TFTransformOutput(str(self._graph.path))
+
+    def base_model(self, *, endpoint: str | None = None) -> keras.Model | keras.layers.Layer:
+        """The model of ``with_base_model``, newly loaded.
+
+        Parameters
+        ----------
+        endpoint
+            Signature of a SavedModel to call. Default: ``"serve"`` if there is one, else ``"serving_default"``.
+
+        Returns
+        -------
+        keras.Model or keras.layers.Layer
+            From a ``.keras`` file the model, not compiled. From a SavedModel a ``keras.layers.TFSMLayer`` that is not
+            trained; a signature gives a dict of tensors.
+
+        Raises
+        ------
+        TrainingError
+            If the pipeline has no base model, it cannot be loaded, or has no such signature.
+        """
+        return load_base_model(self._base_model, endpoint=endpoint)
+
+    @cached_property
+    def transform_graph(self) -> SavedModelLoader:
+        """The transform graph, loaded."""
+        return SavedModelLoader(self.transform_output.transform_savedmodel_dir)
+
+    @property
+    def categories(self) -> dict[str, list[Any]]:
+        """Values by id, of the features that the default preprocessing made ids of without a vocabulary file."""
+        return dict(self._facts.get("categories") or {})
+
+    @cached_property
+    def fixed_domains(self) -> list[str]:
+        """The features of which the transform graph, not the rows, says how many ids there are."""
+        return [name for name in self._features if self._domain(name) is not None]
 
     def inputs(self) -> dict[str, keras.KerasTensor]:
         """Keras inputs by feature name, the same ones at each call. Label and weight are left out.

@@ -24,6 +24,7 @@ import keras
 import tensorflow as tf
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
+from fluent_pipe.arrow.tfx import raw_columns_of
 from fluent_pipe.training.columns import Feature
 from fluent_pipe.training.data import TrainingData
 from fluent_pipe.training.raw_inputs import OUTPUT, argument_name, missing_value
@@ -52,7 +53,7 @@ def export_model(
         Raw columns with more than one value a row; a raw column of fixed shape tells it by itself.
     """
     # Not TFT's Keras layer around this loader: tracking that one traces its call again, four seconds of it.
-    graph = SavedModelLoader(data.transform_output.transform_savedmodel_dir)
+    graph = data.transform_graph
     spec = data.transform_output.raw_feature_spec()
     described = {name: data.feature(name) for name in data.features}
     for_model = _needed(graph, spec, features)
@@ -88,14 +89,8 @@ def export_model(
 
 def _needed(graph: SavedModelLoader, spec: Spec, outputs: Collection[str]) -> dict[str, Any]:
     """The raw columns that ``outputs`` depend on."""
-    # TFT keeps which placeholders each output comes from, to drop outputs whose inputs are not given.
-    sources = [source for name in outputs for source in graph._output_to_inputs_map[name]]  # noqa: SLF001
-    ids = {id(source) for source in sources}
-    found = {
-        name: spec[name]
-        for name, tensor in sorted(graph._structured_inputs.items())  # noqa: SLF001
-        if name in spec and any(id(part) in ids for part in tf.nest.flatten(tensor, expand_composites=True))
-    }
+    sources = raw_columns_of(graph, outputs)
+    found = {name: kind for name, kind in sorted(spec.items()) if name in sources}
     return found or dict(spec)
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.autograph.core import config
 
 from fluent_pipe import progress
 from fluent_pipe.errors import FluentPipeError, TrainingError
@@ -272,5 +273,13 @@ def _causes(data: TrainingData, fitting: Fitting, features: list[str]) -> str:
 
 
 def quiet_tensorflow() -> None:
-    """Keep TensorFlow's notes off the terminal."""
+    """Keep TensorFlow's notes off the terminal, and AutoGraph off Keras 2.
+
+    AutoGraph leaves libraries alone and rewrites what users write. Its list of libraries has ``keras`` and lacks
+    ``tf_keras``, which is what TFX's module files get as ``tf.keras``: rewriting all of that took half a minute before
+    the first training step.
+    """
     tf.get_logger().setLevel("ERROR")
+    rule = config.DoNotConvert("tf_keras")
+    if not any(str(known) == str(rule) for known in config.CONVERSION_RULES):
+        config.CONVERSION_RULES = (rule, *config.CONVERSION_RULES)

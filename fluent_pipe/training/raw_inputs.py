@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
-from fluent_pipe.arrow.tfx import plain, to_tfx
+from fluent_pipe.arrow.tf_example import serialized as serialized
+from fluent_pipe.arrow.tfx import plain
 from fluent_pipe.errors import ArgumentError, TrainingError
 from fluent_pipe.training.columns import pad
 
@@ -128,6 +130,32 @@ def _with_missing(name: str, values: pa.Array, dtype: tf.DType) -> np.ndarray[An
     return (values.fill_null(MISSING_INT) if values.null_count else values).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
+def columns_read(folder: Path, columns: Iterable[str]) -> list[str] | None:
+    """Those of ``columns`` that a SavedModel reads; None where it takes serialized examples alone, which do not tell.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds no model with a serving signature.
+    """
+    try:
+        content = (folder / "saved_model.pb").read_bytes()
+    except OSError as error:
+        raise TrainingError(f"{folder} holds no SavedModel: {error.strerror or error}.") from error
+    signatures = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
+    if "serving_raw" in signatures:
+        return [column for column in columns if argument_name(column) in signatures["serving_raw"].inputs]
+    if "serving_default" not in signatures:
+        raise _no_signature(folder, [name for name in signatures if not name.startswith("__")])
+    return None
+
+
+def _no_signature(folder: str | Path, there: Iterable[str]) -> TrainingError:
+    return TrainingError(
+        f"The model in {folder} has no signature 'serving_default'.", got="serving_default", valid=there
+    )
+
+
 class ServedModel:
     """A SavedModel, loaded once, that predicts for raw rows.
 
@@ -151,11 +179,7 @@ class ServedModel:
         self._takes_columns = "serving_raw" in signatures
         name = "serving_raw" if self._takes_columns else "serving_default"
         if name not in signatures:
-            raise TrainingError(
-                f"The model in {folder} has no signature 'serving_default'.",
-                got="serving_default",
-                valid=list(signatures),
-            )
+            raise _no_signature(folder, signatures)
         self._predict = signatures[name]
         self._inputs: dict[str, tf.TensorSpec] = self._predict.structured_input_signature[1]
         outputs = list(self._predict.structured_outputs)
@@ -188,22 +212,3 @@ class ServedModel:
             inputs = {argument: tf.constant(serialized(batch), tf.string)}
         predictions: np.ndarray[Any, Any] = self._predict(**inputs)[self._output].numpy()
         return predictions[:, 0] if predictions.ndim == 2 and predictions.shape[1] == 1 else predictions
-
-
-def serialized(batch: pa.RecordBatch) -> list[bytes]:
-    """Rows of flat columns as serialized ``tf.Example``; what is missing is left out."""
-    from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
-
-    columns = to_tfx(batch)
-    kept = [i for i, column in enumerate(columns.columns) if not pa.types.is_null(column.type)]
-    narrow = [_narrow(columns.column(i)) for i in kept]
-    encoder = RecordBatchToExamplesEncoder()
-    examples: list[bytes] = encoder.encode(
-        pa.RecordBatch.from_arrays(narrow, names=[columns.schema.names[i] for i in kept])
-    )
-    return examples
-
-
-def _narrow(column: pa.Array) -> pa.Array:
-    """``tf.Example`` knows 32-bit floats alone."""
-    return column.cast(pa.list_(pa.float32())) if pa.types.is_float64(column.type.value_type) else column

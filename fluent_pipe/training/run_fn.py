@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +10,16 @@ from typing import Any
 
 from fluent_pipe.artifacts import TransformGraph
 from fluent_pipe.errors import UserCodeError
-from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.steps.functions import UserFunction, called
 from fluent_pipe.training.accessor import DataAccessor
 from fluent_pipe.training.dataset import row_count
-from fluent_pipe.training.user_model import called
+
+KERAS_2 = (
+    "`save_format` argument",
+    "Invalid filepath extension for saving",
+    "The following argument(s) are not supported",
+)
+"""What Keras 3 says to ``model.save(folder, save_format="tf", signatures=...)``."""
 
 
 @dataclass
@@ -36,7 +43,12 @@ class FnArgs:
     hyperparameters
         KerasTuner's ``HyperParameters.get_config()``, or None where nothing was tuned.
     custom_config
-        ``epochs``, ``batch_size`` and ``seed`` as given to ``train``.
+        As given to ``train``, beside ``epochs``, ``batch_size`` and ``seed``.
+    base_model
+        The model of ``with_base_model``, else the SavedModel of the model that ``warm_start`` found; None where there
+        is neither.
+    eval_model_dir
+        Always None: evaluation takes the SavedModel.
     """
 
     train_files: list[str]
@@ -77,8 +89,10 @@ def fn_args(
     steps: int | None,
     batch_size: int,
     seed: int,
+    base_model: str | None = None,
+    custom_config: str | None = None,
 ) -> FnArgs:
-    """The arguments of ``run_fn`` for the rows of a transform graph."""
+    """The arguments of ``run_fn`` for the rows of a transform graph; ``custom_config`` is JSON."""
     train = graph.files(train_split)
     validation = graph.files(validation_split) if validation_split is not None else []
     return FnArgs(
@@ -91,7 +105,13 @@ def fn_args(
         serving_model_dir=str(serving),
         model_run_dir=str(logs),
         working_dir=str(serving.parent),
-        custom_config={"epochs": epochs, "batch_size": batch_size, "seed": seed},
+        base_model=base_model,
+        custom_config={
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "seed": seed,
+            **json.loads(custom_config or "{}"),
+        },
     )
 
 
@@ -103,7 +123,15 @@ def call_run_fn(function: UserFunction, arguments: FnArgs) -> None:
     UserCodeError
         If it raises, or saves no SavedModel in ``serving_model_dir``.
     """
-    called(function, function.resolve(), arguments, names=vars(arguments))
+    try:
+        called(function, function.resolve(), arguments, names=vars(arguments))
+    except UserCodeError as error:
+        if any(words in error.fact for words in KERAS_2):
+            error.fix = (
+                "Keras 3 saves no SavedModel with model.save(). Use model.export(folder) or "
+                "keras.export.ExportArchive, or build the model with `import tf_keras as keras`, which is Keras 2."
+            )
+        raise
     serving = Path(arguments.serving_model_dir)
     if not (serving / "saved_model.pb").is_file():
         found = sorted(p.name for p in serving.iterdir()) if serving.is_dir() else []

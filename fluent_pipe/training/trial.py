@@ -16,7 +16,7 @@ import keras
 import keras_tuner
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import TransformGraph
+from fluent_pipe.artifacts import BaseModel, TransformGraph
 from fluent_pipe.errors import FluentPipeError, Interrupted, StoreError, TrainingError
 from fluent_pipe.steps.tuning import Tune
 from fluent_pipe.store.files import disk_is_full
@@ -105,7 +105,9 @@ class Result:
             return None
 
 
-def run_trial(step: Tune, graph: TransformGraph, folder: Path, asked: Asked) -> Result:
+def run_trial(
+    step: Tune, graph: TransformGraph, folder: Path, asked: Asked, base_model: BaseModel | None = None
+) -> Result:
     """Try one set of hyperparameters.
 
     A failure is a result as well, with its reason: it must not end the search.
@@ -114,6 +116,8 @@ def run_trial(step: Tune, graph: TransformGraph, folder: Path, asked: Asked) -> 
     ----------
     folder
         Where hyperband's trials leave their weights for those that go on from them.
+    base_model
+        For the user's function.
 
     Raises
     ------
@@ -126,7 +130,9 @@ def run_trial(step: Tune, graph: TransformGraph, folder: Path, asked: Asked) -> 
     with _one_at_a_time:
         begun = time.monotonic()
         try:
-            result = _fitted(step, graph, folder, asked, hp)
+            result = _fitted(
+                step, TrainingData(graph, train_split=step.train_split, base_model=base_model), folder, asked, hp
+            )
         except (Interrupted, StoreError):
             raise
         except Exception as error:  # whatever the user's code or TensorFlow raises
@@ -139,11 +145,10 @@ def run_trial(step: Tune, graph: TransformGraph, folder: Path, asked: Asked) -> 
         return replace(result, seconds=time.monotonic() - begun)
 
 
-def _fitted(step: Tune, graph: TransformGraph, folder: Path, asked: Asked, hp: keras_tuner.HyperParameters) -> Result:
+def _fitted(step: Tune, data: TrainingData, folder: Path, asked: Asked, hp: keras_tuner.HyperParameters) -> Result:
     quiet_tensorflow()
     keras.backend.clear_session()
     keras.utils.set_random_seed(step.seed)
-    data = TrainingData(graph, train_split=step.train_split)
     model = build(step.build_model, data, hp)
     if SEARCH_ONLY + "trial_id" in asked.values:
         model.load_weights(_weights(folder, asked.values[SEARCH_ONLY + "trial_id"]))

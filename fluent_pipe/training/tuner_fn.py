@@ -13,19 +13,18 @@ import keras
 import keras_tuner
 
 from fluent_pipe import progress
-from fluent_pipe.artifacts import TransformGraph
+from fluent_pipe.artifacts import BaseModel, TransformGraph
 from fluent_pipe.errors import Interrupted, UserCodeError
-from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.steps.functions import UserFunction, called
 from fluent_pipe.steps.tuning import Tune
 from fluent_pipe.training.fit import quiet_tensorflow
 from fluent_pipe.training.hyperparameters import values
 from fluent_pipe.training.run_fn import fn_args
 from fluent_pipe.training.search import all_failed, never_improved
-from fluent_pipe.training.user_model import called
 
 
 def search_with_tuner_fn(
-    step: Tune, graph: TransformGraph, schema_path: Path, working: Path
+    step: Tune, graph: TransformGraph, schema_path: Path, working: Path, base_model: BaseModel | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run the tuner that the user's function makes.
 
@@ -62,6 +61,8 @@ def search_with_tuner_fn(
         steps=step.steps,
         batch_size=step.batch_size,
         seed=step.seed,
+        base_model=None if base_model is None else str(base_model.model),
+        custom_config=step.custom_config,
     )
     arguments.working_dir = str(working)
     made = called(step.tuner_fn, step.tuner_fn.resolve(), arguments, names=vars(arguments))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import keras_tuner
 import numpy as np
 
-from fluent_pipe.errors import FluentPipeError, Interrupted, UserCodeError
-from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.errors import UserCodeError
+from fluent_pipe.steps.functions import UserFunction, called
 from fluent_pipe.training import default_model
 from fluent_pipe.training.columns import PADDING
 from fluent_pipe.training.data import TrainingData
@@ -42,37 +41,6 @@ def build(function: UserFunction | None, data: TrainingData, hp: keras_tuner.Hyp
     return model
 
 
-def called(function: UserFunction, callable_: Callable[..., Any], *arguments: Any, names: Iterable[str] = ()) -> Any:
-    """What the user's function returns.
-
-    Parameters
-    ----------
-    names
-        What is valid where the function looks something up by a name that does not exist.
-
-    Raises
-    ------
-    UserCodeError
-        If it raises; names function, file and line.
-    """
-    try:
-        return callable_(*arguments)
-    except Interrupted:
-        raise
-    except FluentPipeError as error:
-        raise UserCodeError(
-            error.fact, where=_where(function, callable_, error), got=error.got, valid=error.valid, fix=error.fix
-        ) from error
-    except KeyError as error:
-        key = error.args[0] if error.args else None
-        raise UserCodeError(
-            f"KeyError: {key!r}.", where=_where(function, callable_, error), got=key, valid=names
-        ) from error
-    except Exception as error:
-        text = str(error).strip().rstrip(".")
-        raise UserCodeError(f"{type(error).__name__}: {text}.", where=_where(function, callable_, error)) from error
-
-
 def features_used(model: keras.Model, data: TrainingData) -> list[str]:
     """The transformed features that a model takes; all of them for a model that does not say."""
     names = _input_names(model)
@@ -88,13 +56,6 @@ def _takes(callable_: Callable[..., Any]) -> int:
     if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
         return 2
     return min(2, sum(p.kind in kinds for p in parameters))
-
-
-def _where(function: UserFunction, callable_: Callable[..., Any], error: Exception) -> str:
-    """The line of the user's file that the error came through last."""
-    code = getattr(inspect.unwrap(callable_), "__code__", None)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
-    return f"{function.name} ({frames[-1].filename}:{frames[-1].lineno})" if frames else function.where
 
 
 def _check_kind(function: UserFunction, model: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fluent_pipe.artifacts import Model, ModelBlessing
+from fluent_pipe.artifacts import Approval, Artifact, InfraBlessing, Model, ModelBlessing
 from fluent_pipe.components import push
 from fluent_pipe.components.base import Context
 from fluent_pipe.components.inputs import Input
@@ -35,18 +35,22 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def run(model: Path, destination: Path, tmp_path: Path, *, verdict: dict[str, Any] | None = None) -> dict[str, Any]:
+VERDICTS = {"blessing": ModelBlessing, "infra": InfraBlessing, "approval": Approval}
+
+
+def run(model: Path, destination: Path, tmp_path: Path, **verdicts: dict[str, Any]) -> dict[str, Any]:
     staging = tmp_path / "staging"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     step = PushTo(id="push_to", model=Ref("train", Model), destination=str(destination))
-    blessing = None
-    if verdict is not None:
-        (tmp_path / "blessing").mkdir(exist_ok=True)
-        (tmp_path / "blessing" / "reasons.json").write_text(json.dumps(verdict))
-        blessing = Input("blessing", artifact=ModelBlessing(tmp_path / "blessing", "", "evaluate"))
+    inputs = {}
+    for name, verdict in verdicts.items():
+        judged: Artifact = VERDICTS[name](tmp_path / name, "", name)
+        judged.path.mkdir(exist_ok=True)
+        (judged.path / judged.facts_file).write_text(json.dumps(verdict))
+        inputs[name] = Input(name, artifact=judged)
     trained = Input("model", artifact=Model(model, "", "train"))
-    component = push.PushTo(step, Context("push_to", str(staging)), trained, blessing)
+    component = push.PushTo(step, Context("push_to", str(staging)), trained, **inputs)
     Direct().run(lambda pipeline: pipeline | "push_to" >> component)
     facts: dict[str, Any] = json.loads((staging / "pushed.json").read_text())
     return facts
@@ -55,9 +59,9 @@ def run(model: Path, destination: Path, tmp_path: Path, *, verdict: dict[str, An
 def test_a_blessed_model_becomes_the_next_version(model: Path, tmp_path: Path) -> None:
     serving = tmp_path / "serving" / "flights"
     blessed = {"blessed": True, "reasons": []}
-    facts = run(model, serving, tmp_path, verdict=blessed)
+    facts = run(model, serving, tmp_path, blessing=blessed)
     assert facts == {"pushed": True, "version": 1, "destination": str(serving / "1"), "reasons": []}
-    assert run(model, serving, tmp_path, verdict=blessed)["version"] == 2
+    assert run(model, serving, tmp_path, blessing=blessed)["version"] == 2
     assert sorted(p.name for p in serving.iterdir()) == ["1", "2"]
     assert (serving / "2" / "variables" / "variables.index").read_bytes() == b"index"
 
@@ -68,11 +72,37 @@ def test_without_a_blessing_the_model_is_pushed_unjudged(model: Path, tmp_path: 
 
 def test_a_model_that_is_not_blessed_is_not_pushed_and_says_why(model: Path, tmp_path: Path) -> None:
     reason = reasons.judge("auc", at_least(0.65), where={}, candidate={"auc": 0.61}, baseline=None)
-    facts = run(model, tmp_path / "serving", tmp_path, verdict={"blessed": False, "reasons": [reason]})
+    facts = run(model, tmp_path / "serving", tmp_path, blessing={"blessed": False, "reasons": [reason]})
     assert facts == {
         "pushed": False, "version": None, "destination": None,
         "reasons": ["auc was 0.61, needed at least 0.65 (overall)"],
     }  # fmt: skip
+    assert not (tmp_path / "serving").exists()
+
+
+def test_a_model_that_was_served_is_pushed_with_its_warm_up_requests(model: Path, tmp_path: Path) -> None:
+    served = tmp_path / "infra" / "Format-Serving"
+    shutil.copytree(model / "Format-Serving", served)
+    (served / "assets.extra").mkdir()
+    (served / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"requests")
+    facts = run(model, tmp_path / "serving", tmp_path, infra={"blessed": True, "reasons": []})
+    assert (Path(facts["destination"]) / "assets.extra" / "tf_serving_warmup_requests").read_bytes() == b"requests"
+
+
+def test_every_verdict_against_the_model_is_told(model: Path, tmp_path: Path) -> None:
+    facts = run(
+        model,
+        tmp_path / "serving",
+        tmp_path,
+        blessing={"blessed": True, "reasons": []},
+        infra={"blessed": False, "reasons": ["The server was ended by SIGKILL while it answered."]},
+        approval={"approved": False, "by": "Ada", "at": "2024-05-01T12:00:00", "note": "Wait for the new prices."},
+    )
+    assert not facts["pushed"]
+    assert facts["reasons"] == [
+        "The server was ended by SIGKILL while it answered.",
+        "The model was rejected by Ada: Wait for the new prices.",
+    ]
     assert not (tmp_path / "serving").exists()
 
 

@@ -88,6 +88,9 @@ def test_a_folder_is_its_names_and_contents(tmp_path: Path) -> None:
     write(tmp_path / "b" / ".hidden", b"")
     write(tmp_path / "b" / ".cache" / "3.txt", b"three")
     assert of_folder(tmp_path / "a") == of_folder(tmp_path / "b"), "names that start with a dot do not count"
+    (tmp_path / "a" / "copy.gz").write_bytes(b"x")
+    assert of_folder(tmp_path / "a", leave_out="*.gz") == of_folder(tmp_path / "b")
+    (tmp_path / "a" / "copy.gz").unlink()
     (tmp_path / "b" / "2.txt").rename(tmp_path / "b" / "3.txt")
     assert of_folder(tmp_path / "a") != of_folder(tmp_path / "b")
 

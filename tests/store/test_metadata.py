@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fluent_pipe.artifacts import Artifact, Examples, Model, ModelBlessing, Schema, Statistics
+from fluent_pipe.artifacts import Artifact, Examples, Model, ModelBlessing, Schema, Statistics, TransformGraph
 from fluent_pipe.errors import ArgumentError, StoreError
 from fluent_pipe.store.files import new_execution_name, publish, sweep_unrecorded
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
@@ -65,6 +65,32 @@ def test_what_was_recorded_is_found_by_its_key(store: MetadataStore) -> None:
     assert store.lookup("flights", "k2") is None
     assert store.lookup("taxis", "k1") is None
     assert store.lookup("flights", "k1' OR 'a' = 'a") is None
+
+
+def test_a_model_of_the_same_rows_is_no_earlier_model(store: MetadataStore) -> None:
+    graphs = [record(store, "preprocess", TransformGraph, fingerprint=f).artifacts[0] for f in ("g1", "g2")]
+    first, second = (record(store, "train", Model, fingerprint="m", inputs={"graph": g}) for g in graphs)
+    assert store.latest("flights", Model) == second.artifacts[0]
+    assert store.latest("flights", Model, excluding=["g2"]) == first.artifacts[0]
+    for model in (first, second):
+        verdict = {"model": model.artifacts[0]}
+        record(store, "evaluate", ModelBlessing, fingerprint=model.name, inputs=verdict, properties={"approved": 1})
+    assert store.latest_approved("flights", Model, by=ModelBlessing, excluding=["g2"]) == first.artifacts[0]
+    assert store.latest_approved("flights", Model, by=ModelBlessing, excluding=["g1", "g2"]) is None
+
+
+def test_the_model_of_a_run(store: MetadataStore) -> None:
+    made = record(store, "train", Model)
+    store.begin_run("flights", "run-2")
+    store.record_cached("run-2", made)
+    store.end_run("run-2", "succeeded")
+    store.begin_run("taxis", "other-3")
+    assert store.of_run("run-2", Model) == made.artifacts[0]
+    assert store.of_run("run-1", Model) == made.artifacts[0]
+    with pytest.raises(ArgumentError, match=r"There is no run 'run-9'. There are: run-2\."):
+        store.of_run("run-9", Model)
+    with pytest.raises(ArgumentError, match="Run 'other-3' of pipeline 'taxis' has no Model: running"):
+        store.of_run("oth", Model)
 
 
 def test_one_execution_may_leave_several_artifacts(store: MetadataStore) -> None:
