@@ -115,6 +115,7 @@ class ModelCalls(Chain):
     def with_hyperparameters(self, path: str | os.PathLike[str]) -> Self:
         """Train with the hyperparameters of a ``best_hyperparameters.txt``; it wins over :meth:`tune` and defaults."""
         file = checks.file(path, "with_hyperparameters")
+        checks.hyperparameters(file)
         return self._then(WithHyperparameters(id=self._id("with_hyperparameters"), path=file))
 
     def with_base_model(self, path: str | os.PathLike[str]) -> Self:

@@ -283,6 +283,18 @@ def objective(name: Any) -> str:
     return name
 
 
+def hyperparameters(path: Any) -> dict[str, Any]:
+    """The JSON of KerasTuner's ``HyperParameters.get_config()`` in a file: ``{"space": [..], "values": {..}}``."""
+    fix = "Give a best_hyperparameters.txt: the JSON of KerasTuner's HyperParameters.get_config()."
+    try:
+        config = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise ArgumentError(f"These are no hyperparameters: {error}.", where=str(path), fix=fix) from None
+    if not isinstance(config, dict) or not isinstance(config.get("values"), dict) or "space" not in config:
+        raise ArgumentError('These are no hyperparameters: "space" or "values" is missing.', where=str(path), fix=fix)
+    return config
+
+
 def direction(objective: str, given: Any, *, validated: bool) -> Any:
     """``"min"`` or ``"max"``, as given or as the objective's name tells.
 

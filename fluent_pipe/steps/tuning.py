@@ -27,7 +27,7 @@ class Tune(Step):
     objective
         A metric that the model reports, such as ``"val_auc"``.
     direction
-        Whether lower or higher is better; None: as the metric's name tells.
+        Whether lower or higher is better; None for a ``tuner_fn``, whose tuner knows.
     trials
         Most sets of hyperparameters to try.
     algorithm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +11,8 @@ import keras
 import keras_tuner
 from keras_tuner.engine import hyperparameters as kinds
 
-from fluent_pipe.errors import FluentPipeError, InputError, TrainingError
+from fluent_pipe.errors import ArgumentError, FluentPipeError, TrainingError
+from fluent_pipe.steps import checks
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.training.data import TrainingData
 from fluent_pipe.training.user_model import build
@@ -29,20 +29,14 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    InputError
+    ArgumentError
         If the file holds anything else.
     """
-    fix = "Give a best_hyperparameters.txt: the JSON of KerasTuner's HyperParameters.get_config()."
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"These are no hyperparameters: {error}.", where=str(path), fix=fix) from None
-    if not isinstance(config, dict) or not isinstance(config.get("values"), dict) or "space" not in config:
-        raise InputError('These are no hyperparameters: "space" or "values" is missing.', where=str(path), fix=fix)
+    config = checks.hyperparameters(path)
     try:
         return dict(keras_tuner.HyperParameters.from_config(config).get_config())
     except Exception as error:  # KerasTuner builds the parameters from what the file says
-        raise InputError(f"KerasTuner cannot read these hyperparameters: {error}.", where=str(path), fix=fix) from None
+        raise ArgumentError(f"KerasTuner cannot read these hyperparameters: {error!r}.", where=str(path)) from None
 
 
 def values(config: Config) -> dict[str, Any]:

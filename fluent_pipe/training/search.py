@@ -194,10 +194,22 @@ class Search:
         tried = len(self._results)
         if self._exhausted and tried < self._step.trials:
             notes.append(f"{tried} of {self._step.trials} trials were made: there is nothing else to try.")
-        scores = {r.score for r in self._results if r.score is not None}
-        if len(scores) == 1 and sum(r.score is not None for r in self._results) > 1:
-            notes.append(f"Every trial has the same {self.objective}, {scores.pop():.4g}: nothing was improved.")
-        return notes
+        return notes + never_improved(self.objective, [r.score for r in self._results])
+
+
+def never_improved(objective: str, scores: Sequence[float | None]) -> list[str]:
+    """The note on a search of which every trial came out the same, if it did; None is a trial that failed.
+
+    Examples
+    --------
+    >>> never_improved("val_auc", [0.5, None, 0.5])
+    ['Every trial has the same val_auc, 0.5: nothing was improved.']
+    >>> never_improved("val_auc", [0.5, 0.6])
+    []
+    """
+    done = [score for score in scores if score is not None]
+    same = len(done) > 1 and len(set(done)) == 1
+    return [f"Every trial has the same {objective}, {done[0]:.4g}: nothing was improved."] if same else []
 
 
 def all_failed(reasons: Sequence[tuple[str, str]]) -> TrainingError:
@@ -235,5 +247,7 @@ def _oracle(step: Tune) -> Any:
                 )
                 oracle.max_trials = step.trials  # it has no argument for it
                 return oracle
-    except ImportError as error:
-        raise StepFailed(f"KerasTuner's {step.algorithm} search: {error}", fix="pip install scikit-learn") from None
+    except ImportError:
+        raise StepFailed(
+            f"KerasTuner's {step.algorithm} search needs scikit-learn.", fix="pip install scikit-learn"
+        ) from None

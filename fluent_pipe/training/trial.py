@@ -98,9 +98,11 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path, trial: str) -> Result | None:
-        """What a worker left; None if it left nothing."""
-        file = folder / f"{trial}.json"
-        return cls(**json.loads(file.read_text())) if file.is_file() else None
+        """What a worker left; None if it left nothing that can be read."""
+        try:
+            return cls(**json.loads((folder / f"{trial}.json").read_text()))
+        except (FileNotFoundError, ValueError, TypeError):  # cut short when the machine went down
+            return None
 
 
 def run_trial(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from fluent_pipe.steps.tuning import Tune
 from fluent_pipe.training.fit import quiet_tensorflow
 from fluent_pipe.training.hyperparameters import values
 from fluent_pipe.training.run_fn import fn_args
-from fluent_pipe.training.search import all_failed
+from fluent_pipe.training.search import all_failed, never_improved
 
 
 def search_with_tuner_fn(
@@ -67,6 +68,10 @@ def search_with_tuner_fn(
     made = called(step.tuner_fn, step.tuner_fn.resolve(), arguments, names=vars(arguments))
     tuner, fit_kwargs = _checked(step.tuner_fn, made)
     _run(step, tuner, dict(fit_kwargs))
+    failed = [trial for trial in tuner.oracle.trials.values() if trial.status != "COMPLETED"]
+    if len(failed) == len(tuner.oracle.trials):
+        shutil.rmtree(working, ignore_errors=True)  # the tuner would find its failures there, and not try again
+        raise all_failed([(trial.trial_id, _reason(trial)) for trial in failed])
     return _found(tuner)
 
 
@@ -129,9 +134,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
 def _found(tuner: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     oracle = tuner.oracle
-    trials = [oracle.trials[trial] for trial in oracle.start_order]
-    if not any(trial.status == "COMPLETED" for trial in trials):
-        raise all_failed([(trial.trial_id, _reason(trial)) for trial in trials])
+    trials = [_facts(oracle.trials[trial]) for trial in oracle.start_order]
     best = oracle.get_best_trials(1)[0]
     config = tuner.get_best_hyperparameters()[0].get_config()
     facts = {
@@ -140,8 +143,8 @@ def _found(tuner: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "algorithm": type(tuner).__name__,
         "best": best.trial_id,
         "values": values(config),
-        "notes": [],
-        "trials": [_facts(trial) for trial in trials],
+        "notes": never_improved(oracle.objective.name, [trial["score"] for trial in trials]),
+        "trials": trials,
     }
     return config, facts
 

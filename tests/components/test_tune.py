@@ -17,7 +17,7 @@ from fluent_pipe.components.hyperparameters import WithHyperparameters
 from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
 from fluent_pipe.components.train import Train
 from fluent_pipe.components.tune import Tune
-from fluent_pipe.errors import InputError, TrainingError, UserCodeError
+from fluent_pipe.errors import ArgumentError, TrainingError, UserCodeError
 from fluent_pipe.results import TrialsResult
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.functions import UserFunction
@@ -253,6 +253,14 @@ def test_a_tuner_fn_with_a_model_of_keras_2(late, tmp_path) -> None:
         tune(late, tmp_path / "out", str(module))
 
 
+def test_a_tuner_fn_whose_trials_all_fail_begins_anew(late, tmp_path) -> None:
+    module = tmp_path / "taxi_tuner.py"
+    module.write_text(MODULE.replace("RATE", "0.5").replace("SGD(rate)", "SGD(float('nan'))"))
+    with pytest.raises(TrainingError, match="None of 3 trials finished. Trial 0: Its score was no number"):
+        tune(late, tmp_path / "out", str(module), resume=tmp_path / "resume")
+    assert not (tmp_path / "resume" / "tuner").exists()
+
+
 def test_a_tuner_fn_that_returns_no_tuner(late, tmp_path) -> None:
     module = tmp_path / "taxi_tuner.py"
     module.write_text("def tuner_fn(fn_args):\n    return fn_args.working_dir\n")
@@ -307,7 +315,7 @@ def test_a_run_fn_gets_them_as_tfx_gives_them(late, tmp_path) -> None:
 @pytest.mark.parametrize("text", ["units = 8", "[]", '{"values": {}}', '{"space": [{"a": 1}], "values": {}}'])
 def test_a_file_that_holds_no_hyperparameters(text, tmp_path) -> None:
     (tmp_path / "best.txt").write_text(text)
-    with pytest.raises(InputError, match="hyperparameters") as caught:
+    with pytest.raises(ArgumentError, match="hyperparameters") as caught:
         take(tmp_path / "best.txt", tmp_path / "out")
     assert caught.value.where == str(tmp_path / "best.txt")
 
