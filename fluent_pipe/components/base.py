@@ -41,7 +41,7 @@ class Context:
     home
         The pipeline's folder, ``root/<pipeline>``.
     resume
-        Folder that outlives a killed process, with what an earlier one has finished in part; None where nothing is kept.
+        Folder that outlives a killed process, with what an earlier one finished in part; None where nothing is kept.
     """
 
     step: str

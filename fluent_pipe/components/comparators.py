@@ -30,13 +30,13 @@ _MEASURES = {
 
 def limits_of_schema(kind: Kind, schema: schema_pb2.Schema) -> Pairs:
     """The limits that the schema itself holds, as comparators of its columns."""
-    found: list[tuple[str, Distance]] = []
-    for feature in schema.feature:
-        comparator = getattr(feature, f"{kind}_comparator")
-        for measure in ("infinity_norm", "jensen_shannon_divergence"):
-            if comparator.HasField(measure):
-                found.append((feature.name, Distance(measure, getattr(comparator, measure).threshold)))
-    return tuple(found)
+    comparators = ((feature.name, getattr(feature, f"{kind}_comparator")) for feature in schema.feature)
+    return tuple(
+        (name, Distance(measure, getattr(comparator, measure).threshold))
+        for name, comparator in comparators
+        for measure in ("infinity_norm", "jensen_shannon_divergence")
+        if comparator.HasField(measure)
+    )
 
 
 def limits_by_column(kind: Kind, limits: Pairs, schema: schema_pb2.Schema, dataset: Dataset) -> dict[str, Distance]:

@@ -113,18 +113,19 @@ def default_features(
     if not used:
         raise InputError(
             "No column is left to learn from: all have the same value in every row, or none.",
-            where="the default features", got=sorted(columns),
+            where="the default features",
+            got=sorted(columns),
         )
     taken = set(columns)
     features = tuple(_feature(f, facts.get(f.name), taken) for f in used)
-    return DefaultFeatures(
-        features, None if label is None else _label_column(columns[label], facts.get(label)), weight
-    )
+    return DefaultFeatures(features, None if label is None else _label_column(columns[label], facts.get(label)), weight)
 
 
 def _constant(facts: ColumnFacts | None) -> bool:
-    return facts is not None and facts.values is not None and (
-        not facts.values or (len(facts.values) == 1 and not facts.nulls)
+    return (
+        facts is not None
+        and facts.values is not None
+        and (not facts.values or (len(facts.values) == 1 and not facts.nulls))
     )
 
 
@@ -195,6 +196,8 @@ def _label_column(column: schema_pb2.Feature, facts: ColumnFacts | None) -> Labe
     if facts is None or (values is not None and values == tuple(range(len(values)))):
         return LabelColumn(column.name, "whole")
     # Whole numbers: a few are classes, many are an amount.
-    return LabelColumn(column.name, "float") if values is None or len(values) > FEW_VALUES else LabelColumn(
-        column.name, "index", values
+    return (
+        LabelColumn(column.name, "float")
+        if values is None or len(values) > FEW_VALUES
+        else LabelColumn(column.name, "index", values)
     )

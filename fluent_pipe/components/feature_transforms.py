@@ -146,7 +146,10 @@ def _text(feature: Feature, tensor: Any) -> dict[str, tf.Tensor]:
     filled = tf.where(present & (tf.strings.length(values) > 0), values, MISSING_TEXT)
     return {
         feature.name: tft.compute_and_apply_vocabulary(
-            filled, top_k=TOP_WORDS, frequency_threshold=feature.threshold, num_oov_buckets=1,
+            filled,
+            top_k=TOP_WORDS,
+            frequency_threshold=feature.threshold,
+            num_oov_buckets=1,
             vocab_filename=feature.vocabulary,
         )
     }

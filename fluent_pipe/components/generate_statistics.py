@@ -39,9 +39,17 @@ _CALL_ARGUMENTS = {
 _WHERE = "generate_statistics(options=)"
 
 _PLAIN = {
-    "num_top_values", "frequency_threshold", "weighted_frequency_threshold", "num_rank_histogram_buckets",
-    "num_values_histogram_buckets", "num_histogram_buckets", "num_quantiles_histogram_buckets", "epsilon",
-    "desired_batch_size", "use_sketch_based_topk_uniques", "weight_feature",
+    "num_top_values",
+    "frequency_threshold",
+    "weighted_frequency_threshold",
+    "num_rank_histogram_buckets",
+    "num_values_histogram_buckets",
+    "num_histogram_buckets",
+    "num_quantiles_histogram_buckets",
+    "epsilon",
+    "desired_batch_size",
+    "use_sketch_based_topk_uniques",
+    "weight_feature",
 }
 """Options that only set what TFDV's default generators count; any other may add generators or transforms."""
 
@@ -125,9 +133,7 @@ def stats_options(options: dict[str, Any]) -> tfdv.StatsOptions:
                 f"{name!r} cannot be set here.", where=_WHERE, fix=f"Give {_CALL_ARGUMENTS[name]} to the call."
             )
         if name not in valid:
-            raise ArgumentError(
-                f"tfdv.StatsOptions has no option {name!r}.", where=_WHERE, got=name, valid=valid
-            )
+            raise ArgumentError(f"tfdv.StatsOptions has no option {name!r}.", where=_WHERE, got=name, valid=valid)
     # The steps keep lists as tuples so that they can be hashed; TFDV tests for lists.
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
     try:

@@ -14,8 +14,8 @@ from fluent_pipe import progress
 from fluent_pipe.arrow.parquet import spread_rows
 from fluent_pipe.artifacts import Examples, Model
 from fluent_pipe.components.base import Component, Context, Live, once
-from fluent_pipe.components.inputs import ExamplesInput, Input
 from fluent_pipe.components.infra_check import InfraCheck
+from fluent_pipe.components.inputs import ExamplesInput, Input
 from fluent_pipe.errors import ArgumentError, InputError, ServingError
 from fluent_pipe.serving.signatures import Signature, read_signatures
 from fluent_pipe.serving.warmup import write_warmup
@@ -41,9 +41,7 @@ class InfraValidate(Component):
         Gives the rows.
     """
 
-    def __init__(
-        self, step: InfraValidateStep, context: Context, model: Input[Model], examples: ExamplesInput
-    ) -> None:
+    def __init__(self, step: InfraValidateStep, context: Context, model: Input[Model], examples: ExamplesInput) -> None:
         super().__init__(context)
         self._step = step
         self._model = model

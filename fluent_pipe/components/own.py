@@ -1,4 +1,4 @@
-"""``apply``: a component of the user's own is called on a worker, or builds Beam transforms; what it leaves is checked."""
+"""``apply``: a component of the user's own is called on a worker or builds Beam transforms; what it leaves is checked."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Apply(Component):
             raise UserCodeError(
                 f"{own.name} returned {_shown(returned)}.",
                 where=own.where,
-                fix=f"It leaves Examples: return a mapping of each split ({splits}) to a PCollection of record batches.",
+                fix=f"It leaves Examples: return a mapping of each split ({splits}) to a PCollection of batches.",
             )
         return publish_rows(pipeline, self.context, dict(returned), Whose(own.name, own.where))
 

@@ -56,9 +56,7 @@ class Preprocess(Component):
         The schema, whose value is needed.
     """
 
-    def __init__(
-        self, step: PreprocessStep, context: Context, examples: ExamplesInput, schema: SchemaInput
-    ) -> None:
+    def __init__(self, step: PreprocessStep, context: Context, examples: ExamplesInput, schema: SchemaInput) -> None:
         super().__init__(context)
         self._step = step
         self._examples = examples
@@ -73,9 +71,7 @@ class Preprocess(Component):
         if step.function is None:
             self._function = default_features(self._used, self._look(self._used), label=step.label, weight=step.weight)
         else:
-            self._function = PreprocessingFunction(
-                step.function, self.context, label=step.label, weight=step.weight
-            )
+            self._function = PreprocessingFunction(step.function, self.context, label=step.label, weight=step.weight)
             self._function.resolve()
 
     def build(self, pipeline: beam.Pipeline) -> Live:
@@ -125,9 +121,7 @@ class Preprocess(Component):
         # The same rows, read anew: one PCollection for both passes would be kept in memory between them.
         again = ExamplesInput(f"{self._examples.name} again", artifact=self._examples.value)
         first = self._step.split_names[0]
-        with tft_beam.Context(
-            temp_dir=str(temporary), force_tf_compat_v1=False, use_deep_copy_optimization=True
-        ):
+        with tft_beam.Context(temp_dir=str(temporary), force_tf_compat_v1=False, use_deep_copy_optimization=True):
             rows = self._examples.read(pipeline, first) | f"To tensors[{first}]" >> beam.ParDo(
                 ToTransformInput(self.context, first, config)
             )
@@ -165,8 +159,13 @@ class Preprocess(Component):
             rows | f"Write[{split}]" >> beam.ParDo(WritePart(context, split, roles)) for split, rows in flat.items()
         ] | "Parts" >> beam.Flatten()
         once(
-            pipeline, "Publish", context, _Publish(step, context, used, function),
-            beam.pvalue.AsSingleton(metadata), beam.pvalue.AsList(parts), beam.pvalue.AsList(written),
+            pipeline,
+            "Publish",
+            context,
+            _Publish(step, context, used, function),
+            beam.pvalue.AsSingleton(metadata),
+            beam.pvalue.AsList(parts),
+            beam.pvalue.AsList(written),
         )
 
 
@@ -212,7 +211,11 @@ class _Publish:
         for dim in feature["shape"]:
             size *= dim
         label = Label(
-            self._label, feature["dtype"], scalar=size == 1, classes=self._classes,
-            vocabulary_size=described["vocabularies"].get(self._label), default=self._default,
+            self._label,
+            feature["dtype"],
+            scalar=size == 1,
+            classes=self._classes,
+            vocabulary_size=described["vocabularies"].get(self._label),
+            default=self._default,
         )
         return label_facts(label, summaries)

@@ -115,7 +115,8 @@ class PreprocessingFunction:
         if tf.compat.v1.get_default_graph().get_collection(analyzer_nodes.TENSOR_REPLACEMENTS):
             return  # an analyzer's result, still to come, may decide the shape
         raise UserCodeError(
-            f"Feature {name!r} has rows of unknown size: its shape is {value.shape}.", where=self.where,
+            f"Feature {name!r} has rows of unknown size: its shape is {value.shape}.",
+            where=self.where,
             fix="Fix it, as with tf.reshape(x, [-1]) or tft.sparse_tensor_to_dense_with_shape(x, [None, 1]), "
             "or return a sparse tensor.",
         )
@@ -130,7 +131,8 @@ class PreprocessingFunction:
                 )
             if features[name].dtype == tf.string:
                 raise TrainingError(
-                    f"{role} {name!r} is text.", where=self.where,
+                    f"{role} {name!r} is text.",
+                    where=self.where,
                     fix="Return numbers: tft.compute_and_apply_vocabulary makes class indices of texts.",
                 )
 

@@ -121,7 +121,7 @@ class Returned:
 
 
 def _asked(function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch) -> Any:
-    """What the user's function returns; where it asked for a column that is not there, the error lists those that are."""
+    """What the user's function returns; for a column that is not there, the error lists those that are."""
     try:
         return function(batch)
     except UserCodeError as error:
@@ -140,7 +140,7 @@ def _batch(returned: Any, whose: Whose) -> pa.RecordBatch:
         raise UserCodeError(
             f"{whose.name} returned {'nothing' if returned is None else type(returned).__name__}.",
             where=whose.where,
-            fix="Return a pyarrow.RecordBatch: of a DataFrame, pa.RecordBatch.from_pandas(frame, preserve_index=False).",
+            fix="Return a pyarrow.RecordBatch, such as pa.RecordBatch.from_pandas(frame, preserve_index=False).",
         )
     if not returned.num_columns:
         raise UserCodeError(f"{whose.name} returned no column.", where=whose.where)

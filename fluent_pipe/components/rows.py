@@ -1,4 +1,4 @@
-"""``filter`` and ``map``: rows between the source and the first step that looks at them; and Examples of the user's own."""
+"""``filter`` and ``map``: rows between the source and the first step that looks at them; Examples of the user's own."""
 
 from __future__ import annotations
 
@@ -79,9 +79,7 @@ class ChangeRows(Component):
         return _changed(pipeline, self.context, rows, work, whose)
 
 
-def publish_rows(
-    pipeline: beam.Pipeline, context: Context, rows: Mapping[str, beam.PCollection], whose: Whose
-) -> Live:
+def publish_rows(pipeline: beam.Pipeline, context: Context, rows: Mapping[str, beam.PCollection], whose: Whose) -> Live:
     """Write the rows that a component of the user's own returned, as Examples; they flow on as they were written.
 
     Parameters

@@ -15,7 +15,7 @@ import keras
 from fluent_pipe import progress
 from fluent_pipe.artifacts import BaseModel, Examples, Schema, TransformGraph
 from fluent_pipe.components.base import Component, Context, Live, once
-from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
+from fluent_pipe.components.inputs import ExamplesInput, SchemaInput, TransformGraphInput
 from fluent_pipe.errors import ArgumentError, TrainingError
 from fluent_pipe.steps.model import Train as TrainStep
 from fluent_pipe.steps.tuning import Tune as TuneStep

@@ -19,9 +19,15 @@ from fluent_pipe.errors import InputError
 _VALUE_TYPES = {schema_pb2.INT: pa.int64(), schema_pb2.FLOAT: pa.float32(), schema_pb2.BYTES: pa.binary()}
 
 # The stages whose features TFX keeps from a model.
-_UNUSED_STAGES = frozenset({
-    schema_pb2.DEPRECATED, schema_pb2.DISABLED, schema_pb2.PLANNED, schema_pb2.ALPHA, schema_pb2.DEBUG_ONLY,
-})
+_UNUSED_STAGES = frozenset(
+    {
+        schema_pb2.DEPRECATED,
+        schema_pb2.DISABLED,
+        schema_pb2.PLANNED,
+        schema_pb2.ALPHA,
+        schema_pb2.DEBUG_ONLY,
+    }
+)
 
 
 def used_schema(schema: schema_pb2.Schema) -> schema_pb2.Schema:
@@ -35,9 +41,7 @@ def used_schema(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     used = schema_pb2.Schema()
     used.CopyFrom(schema)
     del used.feature[:]
-    used.feature.extend(
-        f for f in schema.feature if f.type in _VALUE_TYPES and f.lifecycle_stage not in _UNUSED_STAGES
-    )
+    used.feature.extend(f for f in schema.feature if f.type in _VALUE_TYPES and f.lifecycle_stage not in _UNUSED_STAGES)
     if not used.feature:
         raise InputError("The schema has no feature that can be transformed.", fix="Look at run.schema.")
     return used
@@ -68,7 +72,8 @@ class ToTransformInput(beam.DoFn):  # type: ignore[misc]
         self._split = split
         self._schema = config.arrow_schema
         self._always = frozenset(
-            name for name, kind in config.tensor_representations.items()
+            name
+            for name, kind in config.tensor_representations.items()
             if kind.HasField("dense_tensor") and kind.dense_tensor.default_value.WhichOneof("kind") is None
         )
 

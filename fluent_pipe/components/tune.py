@@ -65,7 +65,9 @@ class Tune(Component):
         trials = _trials(self.context)
         trials.mkdir(parents=True, exist_ok=True)
         own = self.context.folder / ".oracle"
-        self._search = Search(self._step, training_data(self._step, self._graph, self._base_model), trials=trials, own=own)
+        self._search = Search(
+            self._step, training_data(self._step, self._graph, self._base_model), trials=trials, own=own
+        )
         self._asked = self._search.ask()
 
     def build(self, pipeline: beam.Pipeline) -> Live:
@@ -99,9 +101,7 @@ class Tune(Component):
 class _Trial(beam.DoFn):  # type: ignore[misc]
     """Runs trials and leaves their results as files."""
 
-    def __init__(
-        self, step: TuneStep, context: Context, graph: TransformGraph, base_model: BaseModel | None
-    ) -> None:
+    def __init__(self, step: TuneStep, context: Context, graph: TransformGraph, base_model: BaseModel | None) -> None:
         self._base_model = base_model
         self._step = step
         self._context = context

@@ -212,7 +212,12 @@ def _entry(
     detail = detail.strip()
     detail = detail if len(detail) <= DETAIL_LENGTH else detail[:DETAIL_LENGTH].rsplit(" ", 1)[0].rstrip(",") + " ..."
     return {
-        "split": split, "column": column, "anomaly": anomaly, "detail": detail, "count": count, "severity": severity,
+        "split": split,
+        "column": column,
+        "anomaly": anomaly,
+        "detail": detail,
+        "count": count,
+        "severity": severity,
     }
 
 

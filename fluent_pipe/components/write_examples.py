@@ -119,7 +119,9 @@ class WriteSplit(WriteFiles):
         records = context.folder / f"Split-{split}"
         opened: Callable[[Path], Writer] = partial(RowsAndRecords, records=records) if as_records else BatchWriter
         folder = rows_folder(context.folder, split, as_records=as_records)
-        super().__init__(context, split, str(folder.relative_to(context.folder)), (opened, PARQUET), rows_per_file=rows_per_file)
+        super().__init__(
+            context, split, str(folder.relative_to(context.folder)), (opened, PARQUET), rows_per_file=rows_per_file
+        )
 
 
 class RowsAndRecords:

@@ -44,7 +44,7 @@ def test_a_saved_model(model, tmp_path) -> None:
     made = kept(tmp_path / "small", tmp_path / "out")
     assert (made.summary(), made.model.name) == ("saved_model", "model")
     np.testing.assert_allclose(load_base_model(made, endpoint=None)(ROW), model(ROW), rtol=1e-6)
-    with pytest.raises(TrainingError, match="no signature 'score'. There are: serv"):
+    with pytest.raises(TrainingError, match=r"no signature 'score'\. There are: serv"):
         load_base_model(made, endpoint="score")
 
 

@@ -42,20 +42,22 @@ ROWS = 300
 def table(rows: int, seed: int) -> pa.Table:
     random = np.random.default_rng(seed)
     paid = random.choice(["cash", "card", "app"], rows).tolist()
-    return pa.table({
-        "fare": pa.array([None if i % 5 == 0 else float(random.normal(20, 5)) for i in range(rows)], pa.float64()),
-        "miles": random.integers(0, 5000, rows),
-        "month": pa.array([None if i % 10 == 0 else int(random.integers(1, 13)) for i in range(rows)], pa.int64()),
-        "tolls": random.integers(0, 2, rows),
-        "company": pa.array([None if i % 4 == 0 else ["Blue", "Red"][i % 2] for i in range(rows)]),
-        "trip": [f"trip {i}" for i in range(rows)],
-        "year": [2013] * rows,
-        "place": pa.array(random.normal(5, 2, (rows, 2)).tolist(), pa.list_(pa.float64())),
-        "stops": pa.array([None if i % 3 == 0 else [1.0, float(i)] for i in range(rows)], pa.list_(pa.float64())),
-        "tags": pa.array([None if i % 3 == 0 else ["a", f"t{i % 9}"] for i in range(rows)], pa.list_(pa.string())),
-        "paid": pa.array([None, *paid[1:]]),
-        "importance": [0.0, *[1.0] * (rows - 1)],
-    })
+    return pa.table(
+        {
+            "fare": pa.array([None if i % 5 == 0 else float(random.normal(20, 5)) for i in range(rows)], pa.float64()),
+            "miles": random.integers(0, 5000, rows),
+            "month": pa.array([None if i % 10 == 0 else int(random.integers(1, 13)) for i in range(rows)], pa.int64()),
+            "tolls": random.integers(0, 2, rows),
+            "company": pa.array([None if i % 4 == 0 else ["Blue", "Red"][i % 2] for i in range(rows)]),
+            "trip": [f"trip {i}" for i in range(rows)],
+            "year": [2013] * rows,
+            "place": pa.array(random.normal(5, 2, (rows, 2)).tolist(), pa.list_(pa.float64())),
+            "stops": pa.array([None if i % 3 == 0 else [1.0, float(i)] for i in range(rows)], pa.list_(pa.float64())),
+            "tags": pa.array([None if i % 3 == 0 else ["a", f"t{i % 9}"] for i in range(rows)], pa.list_(pa.string())),
+            "paid": pa.array([None, *paid[1:]]),
+            "importance": [0.0, *[1.0] * (rows - 1)],
+        }
+    )
 
 
 TRAIN = table(ROWS, seed=3)
@@ -81,9 +83,19 @@ def test_names_and_types(graph: TransformGraph) -> None:
     number: tuple[str, list[int]] = ("float32", [])
     place: tuple[str, list[int]] = ("int64", [])
     assert found == {
-        "fare": number, "fare_missing": number, "miles": number, "month": place, "tolls": number, "company": place,
-        "trip": place, "place": ("float32", [2]), "stops": number, "stops_missing": number,
-        "tags": ("float32", [TEXT_BUCKETS]), "paid": place, "importance": number,
+        "fare": number,
+        "fare_missing": number,
+        "miles": number,
+        "month": place,
+        "tolls": number,
+        "company": place,
+        "trip": place,
+        "place": ("float32", [2]),
+        "stops": number,
+        "stops_missing": number,
+        "tags": ("float32", [TEXT_BUCKETS]),
+        "paid": place,
+        "importance": number,
     }
 
 

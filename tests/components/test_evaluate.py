@@ -227,9 +227,9 @@ def stock(
     """The same metrics by TFMA alone, from a table of labels, weights and predictions."""
     frame = material.batch.to_pandas()
     served = Served(task, skill=1.0)
-    predictions = served.serving_raw(
-        tf.constant(frame["hour"]), tf.constant(frame["distance"].astype(np.float32))
-    )["predictions"].numpy()
+    predictions = served.serving_raw(tf.constant(frame["hour"]), tf.constant(frame["distance"].astype(np.float32)))[
+        "predictions"
+    ].numpy()
     frame["prediction"] = list(predictions) if task == "multiclass" else predictions[:, 0]
     frame["label"] = frame[LABELS[task]].astype(np.float32 if task == "regression" else np.int64)
     frame["weight"] = (2.0 * frame["importance"]).astype(np.float32)

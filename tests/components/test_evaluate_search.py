@@ -1,4 +1,4 @@
-"""What evaluate() finds by itself: slices where the model is worse, and confidence intervals; and a config of TFMA's."""
+"""What evaluate() finds by itself: slices where the model is worse, confidence intervals; and a config of TFMA's."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_config_of_ones_own_adds_metrics_slices_and_thresholds(trained: fp.Pip
 def test_a_config_that_is_none(trained: fp.Pipeline, tmp_path) -> None:
     bad = tmp_path / "bad.pbtxt"
     bad.write_text("metrics { }")
-    with pytest.raises(EvaluationError, match="no tfma.EvalConfig"):
+    with pytest.raises(EvaluationError, match=r"no tfma\.EvalConfig"):
         trained.evaluate(config=bad, baseline=None).run(progress=False)
     bad.write_text('slicing_specs { feature_keys: "town" }')
     with pytest.raises(EvaluationError, match="Slice column 'town'"):

@@ -16,12 +16,12 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from fluent_pipe import progress
 from fluent_pipe.artifacts import Examples, InfraBlessing, Model
 from fluent_pipe.components.base import Context
 from fluent_pipe.components.infra_validate import InfraValidate
 from fluent_pipe.components.inputs import ExamplesInput, Input
 from fluent_pipe.errors import InputError, Interrupted
-from fluent_pipe import progress
 from fluent_pipe.results import InfraResult
 from fluent_pipe.serving import client, process
 from fluent_pipe.steps.base import Ref

@@ -22,7 +22,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import dataset_metadata
 
 from fluent_pipe.artifacts import Examples, Schema, TransformGraph
-from fluent_pipe.components.inputs import ExamplesInput, SchemaInput
+from fluent_pipe.components.inputs import SchemaInput
 from fluent_pipe.components.label_analysis import Label, LabelSummary, Roles, label_facts
 from fluent_pipe.components.preprocess import Preprocess
 from fluent_pipe.errors import FluentPipeError, InputError, TrainingError, UserCodeError
@@ -46,15 +46,17 @@ def table(rows: int, seed: int) -> pa.Table:
     random = np.random.default_rng(seed)
     delay = [None if random.random() < 0.1 else float(random.integers(-30, 90)) for _ in range(rows)]
     stops = [None if i % 7 == 0 else ["ORD", "DEN"][: 1 + i % 2] for i in range(rows)]
-    return pa.table({
-        "carrier": random.choice(["AA", "UA", "DL"], rows).tolist(),
-        "distance": random.integers(100, 3000, rows).tolist(),
-        "delay": pa.array(delay, pa.float64()),
-        "stops": pa.array(stops, pa.list_(pa.string())),
-        "nothing": pa.nulls(rows),
-        "old": [1] * rows,
-        "unknown to the schema": ["x"] * rows,
-    })
+    return pa.table(
+        {
+            "carrier": random.choice(["AA", "UA", "DL"], rows).tolist(),
+            "distance": random.integers(100, 3000, rows).tolist(),
+            "delay": pa.array(delay, pa.float64()),
+            "stops": pa.array(stops, pa.list_(pa.string())),
+            "nothing": pa.nulls(rows),
+            "old": [1] * rows,
+            "unknown to the schema": ["x"] * rows,
+        }
+    )
 
 
 SPLITS = {"train": table(1000, seed=1), "eval": table(200, seed=2)}
@@ -90,8 +92,12 @@ def component(
     splits = SPLITS if splits is None else splits
     (folder / "schema.pbtxt").write_text(schema)
     step = PreprocessStep(
-        id="preprocess", examples=Ref("from_arrow", Examples), schema=Ref("infer_schema", Schema), label=label,
-        weight=weight, split_names=tuple(splits),
+        id="preprocess",
+        examples=Ref("from_arrow", Examples),
+        schema=Ref("infer_schema", Schema),
+        label=label,
+        weight=weight,
+        split_names=tuple(splits),
         function=None if function is None else UserFunction.of(function, name="preprocessing_fn", call="preprocess"),
     )
     stored = SchemaInput("schema", artifact=Schema(folder, "", "infer_schema"))
@@ -183,17 +189,20 @@ def _comparable(row: dict[str, Any]) -> dict[str, Any]:
     return {k: np.round(np.asarray(v, np.float64).reshape(-1), 4).tolist() for k, v in sorted(row.items())}
 
 
-@pytest.mark.parametrize(("function", "error", "text"), [
-    (lambda inputs: {"x": inputs["carier"]}, UserCodeError, r"no column 'carier'.*Did you mean 'carrier'\?"),
-    (lambda inputs: None, UserCodeError, "returns nothing.*Return a dictionary"),
-    (lambda inputs: [inputs["carrier"]], UserCodeError, "returns a list, not a dictionary"),
-    (lambda inputs: {}, UserCodeError, "an empty dictionary"),
-    (lambda inputs: {"x": 3}, UserCodeError, "Feature 'x' is an int, not a tensor"),
-    (lambda inputs: {"x": tf.reduce_sum(inputs["distance"])}, UserCodeError, "'x' is one value for all rows"),
-    (lambda inputs: {"x": tf.sparse.to_dense(inputs["delay"])}, UserCodeError, r"shape is \(None, None\)"),
-    (lambda inputs: {"lated": inputs["distance"]}, TrainingError, "Label 'late' is not.*Did you mean 'lated'"),
-    (lambda inputs: {"late": inputs["carrier"]}, TrainingError, "Label 'late' is text.*vocabulary"),
-])
+@pytest.mark.parametrize(
+    ("function", "error", "text"),
+    [
+        (lambda inputs: {"x": inputs["carier"]}, UserCodeError, r"no column 'carier'.*Did you mean 'carrier'\?"),
+        (lambda inputs: None, UserCodeError, "returns nothing.*Return a dictionary"),
+        (lambda inputs: [inputs["carrier"]], UserCodeError, "returns a list, not a dictionary"),
+        (lambda inputs: {}, UserCodeError, "an empty dictionary"),
+        (lambda inputs: {"x": 3}, UserCodeError, "Feature 'x' is an int, not a tensor"),
+        (lambda inputs: {"x": tf.reduce_sum(inputs["distance"])}, UserCodeError, "'x' is one value for all rows"),
+        (lambda inputs: {"x": tf.sparse.to_dense(inputs["delay"])}, UserCodeError, r"shape is \(None, None\)"),
+        (lambda inputs: {"lated": inputs["distance"]}, TrainingError, "Label 'late' is not.*Did you mean 'lated'"),
+        (lambda inputs: {"late": inputs["carrier"]}, TrainingError, "Label 'late' is text.*vocabulary"),
+    ],
+)
 def test_function_that_cannot_be_used(
     tmp_path: Path, function: Callable[..., Any], error: type[FluentPipeError], text: str
 ) -> None:
@@ -214,9 +223,9 @@ def test_missing_value_where_the_schema_has_none(tmp_path: Path) -> None:
     train = SPLITS["train"].slice(0, 50)
     holes = train.set_column(0, "carrier", pa.array([None, *["AA"] * 49]))
     with pytest.raises(InputError, match=r"'carrier' has missing values in split 'eval' \(1 among 50"):
-        beam_jobs.run(component(
-            tmp_path, lambda inputs: {"x": inputs["carrier"]}, splits={"train": train, "eval": holes}
-        ))
+        beam_jobs.run(
+            component(tmp_path, lambda inputs: {"x": inputs["carrier"]}, splits={"train": train, "eval": holes})
+        )
 
 
 def test_weight_that_is_no_feature(tmp_path: Path) -> None:
@@ -251,14 +260,17 @@ def test_task_by_the_label() -> None:
     assert facts([0, 5, 1], vocabulary_size=9)["class_count"] == 9
 
 
-@pytest.mark.parametrize(("values", "text"), [
-    ([1, 1, 1], "one value only: '1' in all 3 rows of split 'train'.*at least two"),
-    ([0, -1, 1, -1], r"negative classes: -1 \(2 rows\) in split 'train'.*tf.cast\(y, tf.float32\)"),
-    ([0, 1, 4, 5], "classes up to 5 and none of 2, 3 in split 'train'"),
-    ([0, None, 1], "no value in 1 of 3 rows of split 'train'"),
-    ([[0], [], [1]], "no value in 1 of 3 rows"),
-    ([[0], [1, 0], [1]], "several values in 1 of 3 rows"),
-])
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([1, 1, 1], "one value only: '1' in all 3 rows of split 'train'.*at least two"),
+        ([0, -1, 1, -1], r"negative classes: -1 \(2 rows\) in split 'train'.*tf.cast\(y, tf.float32\)"),
+        ([0, 1, 4, 5], "classes up to 5 and none of 2, 3 in split 'train'"),
+        ([0, None, 1], "no value in 1 of 3 rows of split 'train'"),
+        ([[0], [], [1]], "no value in 1 of 3 rows"),
+        ([[0], [1, 0], [1]], "several values in 1 of 3 rows"),
+    ],
+)
 def test_label_that_cannot_be_learnt(values: list[Any], text: str) -> None:
     with pytest.raises(TrainingError, match=text):
         facts(values)

@@ -21,8 +21,8 @@ from fluent_pipe.errors import StoreError
 from fluent_pipe.evaluation import reasons
 from fluent_pipe.runners.direct import Direct
 from fluent_pipe.steps.base import Ref
-from fluent_pipe.steps.limits import at_least
 from fluent_pipe.steps.delivery import PushTo
+from fluent_pipe.steps.limits import at_least
 
 
 @pytest.fixture

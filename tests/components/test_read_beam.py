@@ -72,7 +72,12 @@ def test_named_tuples_rows_and_record_batches(read):
     wanted = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
     batch = pa.RecordBatch.from_pydict({"name": pa.array(["a", "b"]).dictionary_encode(), "id": [1, 2]})
     table = pa.Table.from_batches([batch])
-    for kind in ([Person("a", 1), Person("b", 2)], [beam.Row(id=1, name="a"), beam.Row(id=2, name="b")], [batch], [table]):
+    for kind in (
+        [Person("a", 1), Person("b", 2)],
+        [beam.Row(id=1, name="a"), beam.Row(id=2, name="b")],
+        [batch],
+        [table],
+    ):
         assert rows(read(beam.Create(kind), splits=one), "train") == wanted
 
 

@@ -115,14 +115,20 @@ def test_rejected_rows_are_kept_and_counted(tmp_path):
     assert examples.facts()["rejected"] == 1
     (kept,) = (examples.path / "rejected").glob("*.jsonl")
     assert json.loads(kept.read_text()) == {
-        "file": str(tmp_path / "a.csv"), "line": 102, "reason": "4 fields, 3 expected", "text": "too,many,fields,here",
+        "file": str(tmp_path / "a.csv"),
+        "line": 102,
+        "reason": "4 fields, 3 expected",
+        "text": "too,many,fields,here",
     }
 
 
 def test_too_many_rejected_rows_fail_the_run_and_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("x,y\n1,1\n2\nthree,3\n4,4\n5\n6\n")
-    with pytest.raises(InputError, match=r"4 of 6 rows cannot be read \(0.1000% may\).*a.csv:3: 1 fields, 2 expected; "
-                                         r".*a.csv:4: column 'x': 'three' is not an integer; .*a.csv:6: "):
+    with pytest.raises(
+        InputError,
+        match=r"4 of 6 rows cannot be read \(0.1000% may\).*a.csv:3: 1 fields, 2 expected; "
+        r".*a.csv:4: column 'x': 'three' is not an integer; .*a.csv:6: ",
+    ):
         read(tmp_path, from_csv(tmp_path / "a.csv", types=(("x", "int"),)))
 
 

@@ -191,7 +191,7 @@ def test_nothing_to_tune(late, tmp_path) -> None:
         tune(late, tmp_path / "out", lambda data, hp: compiled(data))
 
 
-MODULE = '''
+MODULE = """
 from typing import Any, NamedTuple
 
 import keras
@@ -230,7 +230,7 @@ def tuner_fn(fn_args):
         "x": _rows(fn_args.train_files, fn_args, output), "validation_data": _rows(fn_args.eval_files, fn_args, output),
         "steps_per_epoch": fn_args.train_steps, "validation_steps": fn_args.eval_steps,
     })
-'''
+"""
 
 
 def test_a_tuner_fn_in_a_module_file(late, tmp_path) -> None:
@@ -256,7 +256,7 @@ def test_a_tuner_fn_with_a_model_of_keras_2(late, tmp_path) -> None:
 def test_a_tuner_fn_whose_trials_all_fail_begins_anew(late, tmp_path) -> None:
     module = tmp_path / "taxi_tuner.py"
     module.write_text(MODULE.replace("RATE", "0.5").replace("SGD(rate)", "SGD(float('nan'))"))
-    with pytest.raises(TrainingError, match="None of 3 trials finished. Trial 0: Its score was no number"):
+    with pytest.raises(TrainingError, match=r"None of 3 trials finished\. Trial 0: Its score was no number"):
         tune(late, tmp_path / "out", str(module), resume=tmp_path / "resume")
     assert not (tmp_path / "resume" / "tuner").exists()
 
