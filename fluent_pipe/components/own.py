@@ -1,4 +1,4 @@
-"""``apply``: a component of the user's own is called on a worker or builds Beam transforms; what it leaves is checked."""
+"""``apply``: a component of the user's own is called on a worker or builds transforms; what it leaves is checked."""
 
 from __future__ import annotations
 
