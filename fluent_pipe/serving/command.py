@@ -7,6 +7,7 @@ import logging
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.serving.limits import Limits
@@ -39,7 +40,7 @@ def run(folder: Path, name: str | None, *, host: str, port: int, limits: Limits,
     log.propagate = False
 
     def started(told: Started) -> None:
-        url = f"{told.url}/v1/models/{name}"
+        url = f"{told.url}/v1/models/{quote(name)}"
         print(f"Serving version {told.model.version.number} of {name} at {url}; Ctrl-C ends it. Try:")
         print(f"  curl -d {shlex.quote(example_request(told.model, signature))} {url}:predict", flush=True)
 

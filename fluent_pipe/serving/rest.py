@@ -133,7 +133,7 @@ def _json(body: bytes) -> dict[str, Any]:
 def _signature(model: LoadedModel, name: Any, default: str | None, values: Any) -> Signature:
     if name is None or name == "":
         name = default or _fitting(model, values)
-    if name not in model.signatures:
+    if not isinstance(name, str) or name not in model.signatures:
         raise RequestError(400, f"The model has no signature {name!r}.", got=name, valid=sorted(model.signatures))
     return model.signatures[name]
 
