@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 from pathlib import Path
@@ -58,18 +57,18 @@ def example_request(model: LoadedModel, signature: str | None = None) -> str:
         That of requests which name none, where it is not chosen by what they hold.
     """
     from fluent_pipe.serving.model import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE
-    from fluent_pipe.serving.rest import plain
+    from fluent_pipe.serving.rest import dumped, writable
     from fluent_pipe.serving.trial import example
 
     names = [n for n in (signature, COLUMNS_SIGNATURE, DEFAULT_SIGNATURE) if n in model.signatures]
     name = names[0] if names else next(iter(model.signatures))
     inputs = model.signatures[name].inputs
     real = example(model, name)
-    row: Any = {n: plain(real[n]) if real else _made_up(each) for n, each in inputs.items()}
+    row: Any = {n: writable(n, real[n])[0] if real else _made_up(each) for n, each in inputs.items()}
     if len(inputs) == 1 and name != COLUMNS_SIGNATURE:
         row = next(iter(row.values()))
     named = {} if name in (signature, COLUMNS_SIGNATURE, DEFAULT_SIGNATURE) else {"signature_name": name}
-    return json.dumps(named | {"instances": [row]}, ensure_ascii=False)
+    return dumped(named | {"instances": [row]}).decode()
 
 
 def _made_up(each: Input) -> Any:
