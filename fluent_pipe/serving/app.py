@@ -168,6 +168,7 @@ class Service:
 
     async def _metrics(self, request: Request) -> Response:
         self.metrics.waiting.set(self._batcher.waiting)
+        self.metrics.broken.set(sum(each["state"] == "END" for each in self._versions.status()))
         return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def _health(self, request: Request) -> Response:

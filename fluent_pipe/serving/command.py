@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.serving.limits import Limits
@@ -39,7 +39,7 @@ def run(folder: Path, name: str | None, *, host: str, port: int, limits: Limits,
     log.propagate = False
 
     def started(told: Started) -> None:
-        url = f"{told.url}/v1/models/{name}"
+        url = f"{told.url}/v1/models/{quote(name)}"
         print(f"Serving version {told.model.version.number} of {name} at {url}; Ctrl-C ends it. Try:")
         print(f"  curl -d {shlex.quote(example_request(told.model, signature))} {url}:predict", flush=True)
 
@@ -57,18 +57,18 @@ def example_request(model: LoadedModel, signature: str | None = None) -> str:
         That of requests which name none, where it is not chosen by what they hold.
     """
     from fluent_pipe.serving.model import COLUMNS_SIGNATURE, DEFAULT_SIGNATURE
-    from fluent_pipe.serving.rest import plain
+    from fluent_pipe.serving.rest import dumped, writable
     from fluent_pipe.serving.trial import example
 
     names = [n for n in (signature, COLUMNS_SIGNATURE, DEFAULT_SIGNATURE) if n in model.signatures]
     name = names[0] if names else next(iter(model.signatures))
     inputs = model.signatures[name].inputs
     real = example(model, name)
-    row: Any = {n: plain(real[n]) if real else _made_up(each) for n, each in inputs.items()}
+    row: Any = {n: writable(n, real[n])[0] if real else _made_up(each) for n, each in inputs.items()}
     if len(inputs) == 1 and name != COLUMNS_SIGNATURE:
         row = next(iter(row.values()))
     named = {} if name in (signature, COLUMNS_SIGNATURE, DEFAULT_SIGNATURE) else {"signature_name": name}
-    return json.dumps(named | {"instances": [row]}, ensure_ascii=False)
+    return dumped(named | {"instances": [row]}).decode()
 
 
 def _made_up(each: Input) -> Any:

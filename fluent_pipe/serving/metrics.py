@@ -29,6 +29,8 @@ class Metrics:
         The version that answers.
     loads
         Versions that were loaded, the first among them.
+    broken
+        Versions that lie in the folder and do not load.
     """
 
     def __init__(self, model: str) -> None:
@@ -44,6 +46,7 @@ class Metrics:
         self.waiting = gauge("waiting_requests", "Requests that are not running yet.", by).labels(model)
         self.version = gauge("model_version", "The version that answers.", by).labels(model)
         self.loads = counter("model_loads", "Versions that were loaded.", by).labels(model)
+        self.broken = gauge("broken_versions", "Versions that do not load.", by).labels(model)
         self._model = model
         self._registry = registry
         ProcessCollector(registry=registry)

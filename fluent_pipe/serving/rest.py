@@ -94,9 +94,9 @@ def answer(request: PredictRequest, outputs: Arrays) -> bytes:
     RequestError
         If rows were asked for and an output is not by row.
     """
-    plain = {name: _writable(name, array) for name, array in outputs.items()}
+    plain = {name: writable(name, array) for name, array in outputs.items()}
     if not request.row_format:
-        return _dumped({"outputs": next(iter(plain.values())) if len(plain) == 1 else plain})
+        return dumped({"outputs": next(iter(plain.values())) if len(plain) == 1 else plain})
     for name, array in outputs.items():
         if array.ndim == 0 or len(array) != request.rows:
             raise RequestError(
@@ -106,15 +106,23 @@ def answer(request: PredictRequest, outputs: Arrays) -> bytes:
                 fix='Ask with "inputs" in place of "instances".',
             )
     if len(plain) == 1:
-        return _dumped({"predictions": next(iter(plain.values()))})
+        return dumped({"predictions": next(iter(plain.values()))})
     rows = zip(*plain.values(), strict=True)
-    return _dumped({"predictions": [dict(zip(plain, row, strict=True)) for row in rows]})
+    return dumped({"predictions": [dict(zip(plain, row, strict=True)) for row in rows]})
 
 
-def plain(value: Any) -> Any:
-    """An array or a scalar of NumPy's as a JSON writer takes it; bytes that are no text in base64."""
-    value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-    return _texts(value, as_bytes=False) if isinstance(value, (bytes, list)) else value
+def writable(name: str, array: np.ndarray[Any, Any]) -> Any:
+    """An output as the JSON writer takes it: an array or lists; bytes in base64 where they are no text."""
+    if array.dtype == object:
+        return _texts(array.tolist(), as_bytes=name.endswith("_bytes"))
+    if array.dtype.kind not in "fiub" or array.dtype == np.float16:  # bfloat16 is of no kind that NumPy has
+        array = array.astype(np.float32)
+    return np.ascontiguousarray(array) if array.ndim else array[()]
+
+
+def dumped(value: Any) -> bytes:
+    """A body, NumPy's arrays in it included."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -133,7 +141,7 @@ def _json(body: bytes) -> dict[str, Any]:
 def _signature(model: LoadedModel, name: Any, default: str | None, values: Any) -> Signature:
     if name is None or name == "":
         name = default or _fitting(model, values)
-    if name not in model.signatures:
+    if not isinstance(name, str) or name not in model.signatures:
         raise RequestError(400, f"The model has no signature {name!r}.", got=name, valid=sorted(model.signatures))
     return model.signatures[name]
 
@@ -208,27 +216,12 @@ def _columns(signature: Signature, given: Collection[str]) -> Mapping[str, str]:
     return {name: named.get(name, name) for name in signature.inputs}
 
 
-def _writable(name: str, array: np.ndarray[Any, Any]) -> Any:
-    """An array that the JSON writer takes, or lists."""
-    if array.dtype == object:
-        return _texts(array.tolist(), as_bytes=name.endswith("_bytes"))
-    if array.dtype.kind not in "fiub" or array.dtype == np.float16:  # bfloat16 is of no kind that NumPy has
-        array = array.astype(np.float32)
-    return np.ascontiguousarray(array) if array.ndim else array[()]
-
-
 def _texts(value: Any, *, as_bytes: bool) -> Any:
     if isinstance(value, list):
         return [_texts(v, as_bytes=as_bytes) for v in value]
-    if not isinstance(value, bytes):
-        return value
     if not as_bytes:
         try:
             return value.decode()
         except UnicodeDecodeError:
             pass
     return {"b64": base64.b64encode(value).decode()}
-
-
-def _dumped(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

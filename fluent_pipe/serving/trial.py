@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from fluent_pipe.errors import ServingError
-from fluent_pipe.serving.model import DEFAULT_SIGNATURE, Input, LoadedModel, Signature, reason
+from fluent_pipe.serving.model import DEFAULT_SIGNATURE, Arrays, Input, LoadedModel, Signature, reason
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MOST_RECORDS = 1000
@@ -56,11 +56,11 @@ def try_out(model: LoadedModel) -> None:
     model.load_seconds += time.perf_counter() - begun
 
 
-def example(model: LoadedModel, signature: str) -> dict[str, Any] | None:
-    """The first row of the first warm-up request for ``signature``; None without one."""
+def example(model: LoadedModel, signature: str) -> Arrays | None:
+    """One row, of the first warm-up request for ``signature``; None without one."""
     for request in _requests(model.version.path):
         if (request.model_spec.signature_name or DEFAULT_SIGNATURE) == signature:
-            return {n: tf.make_ndarray(proto)[0] for n, proto in request.inputs.items()}
+            return {n: tf.make_ndarray(proto)[:1] for n, proto in request.inputs.items()}
     return None
 
 

@@ -14,7 +14,7 @@ def trips(finished):
     """The model that the finished run pushed, loaded."""
     from fluent_pipe.serving.model import LoadedModel
 
-    return LoadedModel(versions(finished.serving)[0])
+    return LoadedModel(versions(finished.serving / "1")[0])
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,7 @@ def test_a_row_that_does_not_fit_is_refused_by_its_column(trips, row, said):
         ({"inputs": {"city": []}}, "holds no rows"),
         ({"inputs": {"city": "Graz"}}, "holds no rows"),
         ({"inputs": {"city": ["Graz", "Wien"], "hour": [1]}}, "Column 'hour' has 1 rows, and column"),
+        ({"instances": [{}], "signature_name": []}, "no signature .."),
         ({"instances": [{}], "signature_nam": "x"}, "Did you mean 'signature_name'"),
         (
             {"instances": [{}], "signature_name": "serving_rawr"},

@@ -35,7 +35,7 @@ def wait_for(condition, seconds=120):
 def folder(finished, tmp_path_factory):
     """A copy of what was pushed, to change."""
     folder = tmp_path_factory.mktemp("served") / "trips"
-    shutil.copytree(finished.serving, folder)
+    shutil.copytree(finished.serving / "1", folder / "1")
     return folder
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fluent_pipe.errors import ServingError
+from fluent_pipe.serving.command import example_request
 from fluent_pipe.serving.folder import versions
 from fluent_pipe.serving.trial import FILE
 from fluent_pipe.serving.versions import Versions
@@ -135,6 +136,7 @@ def test_warm_up_requests_are_played_before_a_version_answers(folder, signature,
     served = Versions(folder)
     if signature == "serving_default":
         served.start()
+        assert example_request(served.current, "serving_default") == '{"instances":[1.0]}'
         return
     said = "x is zero" if signature == "inverse" else "no signature 'gone'"
     with pytest.raises(ServingError, match=f"Warm-up request 0 fails: .*{said}"):
