@@ -14,7 +14,7 @@ import tensorflow as tf
 from fluent_pipe.artifacts import Examples, HyperParameters, Schema, TransformGraph
 from fluent_pipe.components.base import Context
 from fluent_pipe.components.hyperparameters import WithHyperparameters
-from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
+from fluent_pipe.components.inputs import ExamplesInput, SchemaInput, TransformGraphInput
 from fluent_pipe.components.train import Train
 from fluent_pipe.components.tune import Tune
 from fluent_pipe.errors import ArgumentError, TrainingError, UserCodeError
@@ -26,6 +26,7 @@ from fluent_pipe.steps.tuning import Tune as TuneStep
 from fluent_pipe.steps.tuning import WithHyperparameters as WithHyperparametersStep
 from fluent_pipe.training.data import TrainingData
 from fluent_pipe.training.hyperparameters import build_with, read
+from fluent_pipe.training.warm_start import Beginning
 from tests.beam_jobs import context, run, run_in_turn
 from tests.training_flights import Made, labelled, make
 
@@ -63,7 +64,7 @@ def tune(made: Made, folder: Path, function=build_model, *, resume: Path | None 
         }
     )  # fmt: skip
     folder.mkdir(exist_ok=True)
-    where = Context("tune", str(folder), None if resume is None else str(resume))
+    where = Context("tune", str(folder), resume=None if resume is None else str(resume))
     graph, schema = TransformGraphInput("graph", artifact=made.graph), SchemaInput("schema", artifact=made.schema)
     return HyperParameters(run_in_turn(Tune(step, where, graph, schema)), "h", "tune")
 
@@ -305,7 +306,7 @@ def test_a_run_fn_gets_them_as_tfx_gives_them(late, tmp_path) -> None:
         TransformGraphInput("graph", artifact=late.graph),
         ExamplesInput("examples", artifact=late.examples),
         SchemaInput("schema", artifact=late.schema),
-        hyperparameters=Input("hyperparameters", artifact=taken),
+        Beginning(hyperparameters=taken),
     )
     folder = run(component)
     assert tf.saved_model.load(str(folder / "Format-Serving")).units.numpy() == 8
