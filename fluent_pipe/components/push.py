@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import secrets
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,14 +15,12 @@ import apache_beam as beam
 from fluent_pipe.artifacts import Approval, InfraBlessing, Model, ModelBlessing
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import Input
-from fluent_pipe.errors import StoreError
 from fluent_pipe.evaluation import reasons
 from fluent_pipe.steps.delivery import PushTo as PushToStep
-from fluent_pipe.store.files import WHY_NOT_WRITTEN
+from fluent_pipe.store.outside import explained, flush, flush_folder, remove_leftovers
 
 INCOMING = ".incoming-"
 OUTGOING = ".outgoing-"
-LEFTOVER_SECONDS = 3600.0
 
 
 class PushTo(Component):
@@ -124,13 +118,13 @@ def publish(model: Path, destination: Path, *, keep: int | None = None) -> int:
     StoreError
         If ``destination`` cannot be written: a file, no permission, a full disk.
     """
-    with _explained(destination):
+    with explained(destination, "The model cannot be pushed", _FIXES):
         destination.mkdir(parents=True, exist_ok=True)
-        _sweep(destination)
+        remove_leftovers(p for p in destination.iterdir() if p.name.startswith((INCOMING, OUTGOING)))
         incoming = destination / f"{INCOMING}{secrets.token_hex(8)}"
         try:
             shutil.copytree(model, incoming)
-            _flush(incoming)
+            flush(incoming)
             version = _appear(incoming, destination)
         except BaseException:
             shutil.rmtree(incoming, ignore_errors=True)
@@ -160,7 +154,7 @@ def _appear(incoming: Path, destination: Path) -> int:
                 raise
             version = 1 + max(version, *versions(destination))
         else:
-            _flush_folder(destination)
+            flush_folder(destination)
             return version
 
 
@@ -180,32 +174,6 @@ def _retire(destination: Path, *, newest: int, keep: int) -> None:
             hidden.unlink(missing_ok=True)
 
 
-def _sweep(destination: Path) -> None:
-    """Remove what pushes that were killed left behind, once it is too old to be of one at work."""
-    for left in destination.iterdir():
-        if left.name.startswith((INCOMING, OUTGOING)):
-            with suppress(FileNotFoundError):
-                # Not the time of modification: a copied folder has that of the model, which may be old.
-                if time.time() - left.stat().st_ctime > LEFTOVER_SECONDS:
-                    shutil.rmtree(left, ignore_errors=True)
-
-
-def _flush(folder: Path) -> None:
-    for root, _, files in os.walk(folder):
-        for name in files:
-            with open(Path(root, name), "rb") as file:
-                os.fsync(file.fileno())
-        _flush_folder(Path(root))
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 _FIXES = {
     errno.ENOSPC: "Make room, then run again: only the push is repeated.",
     errno.EDQUOT: "Make room, then run again: only the push is repeated.",
@@ -215,20 +183,3 @@ _FIXES = {
     errno.ENOTDIR: "Give push_to() another folder, or move that file away.",
     errno.EEXIST: "Give push_to() another folder, or move that file away.",
 }
-
-
-@contextmanager
-def _explained(destination: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, shutil.Error) as error:
-        number = error.errno if error.errno is not None else _inner_number(error)
-        fact = WHY_NOT_WRITTEN.get(number or 0, f"The model cannot be pushed: {error.strerror or error}")
-        where = error.filename if isinstance(error.filename, str) else None
-        raise StoreError(f"{fact}.", where=where or str(destination), fix=_FIXES.get(number or 0)) from error
-
-
-def _inner_number(error: OSError) -> int | None:
-    """The number behind ``shutil.Error``, which holds the errors of single files as text."""
-    text = str(error)
-    return next((n for n in _FIXES if f"[Errno {n}]" in text), None)

@@ -23,6 +23,7 @@ from fluent_pipe.runners.direct import Direct
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.delivery import PushTo
 from fluent_pipe.steps.limits import at_least
+from fluent_pipe.store import outside
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_leftovers_of_a_killed_push_go_once_they_are_old(
     push.publish(model / "Format-Serving", serving)
     assert sorted(p.name for p in serving.iterdir()) == [".incoming-killed", "1"]
     two_hours_on = time.time() + 7200
-    monkeypatch.setattr(push.time, "time", lambda: two_hours_on)
+    monkeypatch.setattr(outside.time, "time", lambda: two_hours_on)
     push.publish(model / "Format-Serving", serving)
     assert sorted(p.name for p in serving.iterdir()) == ["1", "2"]
 
