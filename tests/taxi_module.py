@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+
+import keras as keras_3  # KerasTuner searches models of the Keras that it finds installed
 import keras_tuner
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -49,7 +52,7 @@ def _serve_examples(model, tf_transform_output):
     return serve
 
 
-def _model(tf_transform_output, hp):
+def _model(tf_transform_output, hp, keras=keras):
     miles = keras.layers.Input((), name="miles_xf", dtype=tf.float32)
     company = keras.layers.Input((), name="company_xf", dtype=tf.int64)
     size = tf_transform_output.vocabulary_size_by_name("company") + 2
@@ -59,6 +62,33 @@ def _model(tf_transform_output, hp):
     model = keras.Model({"miles_xf": miles, "company_xf": company}, keras.layers.Dense(1, "sigmoid")(hidden))
     model.compile("adam", "binary_crossentropy", metrics=[keras.metrics.BinaryAccuracy()])
     return model
+
+
+TunerFnResult = collections.namedtuple("TunerFnResult", ["tuner", "fit_kwargs"])
+
+
+def tuner_fn(fn_args):
+    tf_transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
+    space = keras_tuner.HyperParameters()
+    space.Choice("units", fn_args.custom_config["choices"])
+    tuner = keras_tuner.RandomSearch(
+        lambda hp: _model(tf_transform_output, hp, keras_3),
+        objective=keras_tuner.Objective("val_binary_accuracy", "max"),
+        max_trials=2,
+        hyperparameters=space,
+        allow_new_entries=False,
+        directory=fn_args.working_dir,
+        project_name="taxi",
+    )
+    return TunerFnResult(
+        tuner,
+        {
+            "x": _input_fn(fn_args.train_files, fn_args.data_accessor, tf_transform_output),
+            "validation_data": _input_fn(fn_args.eval_files, fn_args.data_accessor, tf_transform_output),
+            "steps_per_epoch": fn_args.train_steps,
+            "validation_steps": fn_args.eval_steps,
+        },
+    )
 
 
 def run_fn(fn_args):

@@ -119,9 +119,11 @@ def test_a_module_file_of_tfx_runs_unchanged(tmp_path) -> None:
         .generate_statistics()
         .infer_schema()
         .preprocess(file, label="tipped")
-        .train(file, epochs=8, custom_config={"units": 8})
+        .tune(file, custom_config={"choices": [4, 8]})
+        .train(file, epochs=8)
         .evaluate(slices=["city"])
         .run(progress=False)
     )
     assert run.evaluation.metrics["auc"] > 0.55
+    assert run.model.artifact.facts()["hyperparameters"]["units"] in (4, 8)
     assert list((run.model.path / "logs").rglob("events.*"))
