@@ -52,6 +52,11 @@ def lower(  # noqa: C901 - one flat match
         """An input whose value is needed, and which may not have been asked for."""
         return resolve(field, step.inputs()[field])[0] if field in step.inputs() else None
 
+    def verdicts() -> dict[str, Any]:
+        from fluent_pipe.components.inputs import Input
+
+        return {f: given(Input, f) for f in ("blessing", "infra", "approval") if f in step.inputs()}
+
     match step:
         case FromCsv() | FromParquet() | FromTfRecord() | FromMemory():
             from fluent_pipe.components.read_examples import ReadExamples
@@ -131,8 +136,7 @@ def lower(  # noqa: C901 - one flat match
         case Approve():
             from fluent_pipe.components import approve, inputs
 
-            verdicts = [given(inputs.Input, f) if getattr(step, f) else None for f in ("blessing", "infra")]
-            return approve.Approve(step, context, given(inputs.Input, "model"), *verdicts)
+            return approve.Approve(step, context, given(inputs.Input, "model"), **verdicts())
         case InfraValidate():
             from fluent_pipe.components import infra_validate, inputs
 
@@ -141,8 +145,7 @@ def lower(  # noqa: C901 - one flat match
         case PushTo():
             from fluent_pipe.components import inputs, push
 
-            judged = {f: given(inputs.Input, f) for f in ("blessing", "infra", "approval") if getattr(step, f)}
-            return push.PushTo(step, context, given(inputs.Input, "model"), **judged)
+            return push.PushTo(step, context, given(inputs.Input, "model"), **verdicts())
         case BulkInfer():
             from fluent_pipe.components import bulk_infer, inputs
 
@@ -152,7 +155,7 @@ def lower(  # noqa: C901 - one flat match
                 given(inputs.Input, "model"),
                 given(inputs.ExamplesInput, "examples"),
                 given(inputs.TransformGraphInput, "graph"),
-                [given(inputs.Input, verdict) for verdict in ("blessing", "infra") if verdict in step.inputs()],
+                tuple(verdicts().values()),
             )
     raise StepFailed(f"No component does {step.call}().", step=step.id)
 

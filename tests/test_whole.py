@@ -89,4 +89,5 @@ def test_every_call_in_one_expression(tmp_path):
     rejected = other.run(progress=False)
     assert rejected.state == "not pushed"
     assert rejected.pushed.reasons == ["The model was rejected by Ada: not on a Friday"]
+    assert rejected.predictions.reasons == rejected.pushed.reasons
     assert [p.name for p in (tmp_path / "serving").iterdir()] == ["1"]

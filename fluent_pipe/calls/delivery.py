@@ -181,6 +181,7 @@ class DeliveryCalls(SourceCalls):
                 model=self._ref(Model, "bulk_infer"),
                 blessing=self._newest(ModelBlessing),
                 infra=self._newest(InfraBlessing),
+                approval=self._newest(Approval),
                 examples=self._ref(Examples, "bulk_infer"),
                 graph=self._ref(TransformGraph, "bulk_infer"),
                 source=source,

@@ -46,8 +46,8 @@ class Approve(Component):
         step: ApproveStep,
         context: Context,
         model: Input[Model],
-        blessing: Input[ModelBlessing] | None,
-        infra: Input[InfraBlessing] | None,
+        blessing: Input[ModelBlessing] | None = None,
+        infra: Input[InfraBlessing] | None = None,
     ) -> None:
         super().__init__(context)
         self._step = step

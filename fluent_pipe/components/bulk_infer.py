@@ -23,6 +23,7 @@ from fluent_pipe.components.inputs import ExamplesInput, Input, TransformGraphIn
 from fluent_pipe.components.predict import ACCOUNTS, Account, Limit, Predict
 from fluent_pipe.components.read_rows import RANGE_BYTES, Readable, Rows, tag
 from fluent_pipe.components.trained_columns import TrainedColumns, check_names
+from fluent_pipe.components.verdicts import refusals
 from fluent_pipe.components.write_examples import (
     REJECTED,
     Seen,
@@ -32,7 +33,6 @@ from fluent_pipe.components.write_examples import (
     check_rejected,
     name_files,
 )
-from fluent_pipe.evaluation import reasons
 from fluent_pipe.steps.delivery import BulkInfer as BulkInferStep
 from fluent_pipe.steps.destinations import refusal
 from fluent_pipe.steps.sources import FromCsv, FromMemory
@@ -57,7 +57,7 @@ class BulkInfer(Component):
     model, examples, graph
         The model, and what it was trained on.
     verdicts
-        Blessings; a refusal is no error: ``predictions.json`` then says why nothing was scored.
+        Blessings, and a person's; a refusal is no error: ``predictions.json`` then says why nothing was scored.
     range_bytes
         Bytes of a plain file that one worker reads.
     """
@@ -78,7 +78,7 @@ class BulkInfer(Component):
         self._model = model
         self._examples = examples
         self._graph = graph
-        self._refusals = [why for verdict in verdicts for why in _refusals(verdict.value.facts())]
+        self._refusals = refusals(verdict.value for verdict in verdicts)
         self._rows = Rows(cast("Readable", step.source), context, range_bytes=range_bytes)
         self._trained = TrainedColumns({}, ())
         self._keep: tuple[str, ...] = ()
@@ -141,14 +141,6 @@ class BulkInfer(Component):
         source, schema, trained = self._step.source, self._rows.schema, self._trained
         given = trained.given_types(schema, dict(source.types) if isinstance(source, FromCsv) else ())
         self._rows.narrow({*trained.read, *self._keep}, given, trained.guessed_types(schema))
-
-
-def _refusals(verdict: dict[str, Any]) -> list[str]:
-    """Why a model is not to be used; empty if it may be."""
-    if verdict["blessed"]:
-        return []
-    why = [r if isinstance(r, str) else next(reasons.failures([r]), "") for r in verdict["reasons"]]
-    return [w for w in why if w] or ["The model was not blessed."]
 
 
 def _writer(form: str) -> tuple[Callable[[Path], Writer], str]:

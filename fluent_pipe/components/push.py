@@ -15,7 +15,7 @@ import apache_beam as beam
 from fluent_pipe.artifacts import Approval, InfraBlessing, Model, ModelBlessing
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import Input
-from fluent_pipe.evaluation import reasons
+from fluent_pipe.components.verdicts import refusals
 from fluent_pipe.steps.delivery import PushTo as PushToStep
 from fluent_pipe.store.outside import explained, flush, flush_folder, remove_leftovers
 
@@ -61,31 +61,15 @@ class PushTo(Component):
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the content of ``pushed.json``."""
         serving = self._infra.value.serving if self._infra is not None else self._model.value.serving
-        work = partial(
-            _push, self.context.staging, str(serving), self._step.destination, self._step.keep, self._refusals()
-        )
+        verdicts = [v.value for v in (self._blessing, self._infra, self._approval) if v is not None]
+        why = refusals(verdicts)
+        work = partial(_push, self.context.staging, str(serving), self._step.destination, self._step.keep, why)
         return {"": once(pipeline, "Push", self.context, work)}
 
-    def _refusals(self) -> list[str]:
-        """Why the model must not be pushed, by every verdict on it."""
-        why: list[str] = []
-        if self._blessing is not None and not (verdict := self._blessing.value.facts())["blessed"]:
-            why += [*reasons.failures(verdict["reasons"])] or ["The model was not blessed."]
-        if self._infra is not None and not (verdict := self._infra.value.facts())["blessed"]:
-            why += verdict["reasons"] or ["The model was not infra-blessed."]
-        if self._approval is not None and not (verdict := self._approval.value.facts())["approved"]:
-            why.append(_not_approved(verdict["by"], verdict["note"]))
-        return why
 
-
-def _not_approved(by: str, note: str) -> str:
-    fact = f"The model was rejected by {by}" if by else "The model was not approved"
-    return f"{fact}: {note}" if note else f"{fact}."
-
-
-def _push(staging: str, serving: str, destination: str, keep: int | None, refusals: list[str]) -> dict[str, Any]:
-    if refusals:
-        facts: dict[str, Any] = {"pushed": False, "version": None, "destination": None, "reasons": refusals}
+def _push(staging: str, serving: str, destination: str, keep: int | None, why: list[str]) -> dict[str, Any]:
+    if why:
+        facts: dict[str, Any] = {"pushed": False, "version": None, "destination": None, "reasons": why}
     else:
         version = publish(Path(serving), Path(destination), keep=keep)
         facts = {"pushed": True, "version": version, "destination": str(Path(destination, str(version))), "reasons": []}

@@ -137,7 +137,7 @@ class BulkInfer(Step):
     ----------
     model
         Predicts.
-    blessing, infra
+    blessing, infra, approval
         Verdicts on it; with a refusal nothing is scored.
     examples
         Of the training: gives the types of the columns.
@@ -156,6 +156,7 @@ class BulkInfer(Step):
     model: Ref[Model] = needs()
     blessing: Ref[ModelBlessing] | None = needs(default=None)
     infra: Ref[InfraBlessing] | None = needs(default=None)
+    approval: Ref[Approval] | None = needs(default=None)
     examples: Ref[Examples] = needs()
     graph: Ref[TransformGraph] = needs()
     source: Source
