@@ -108,10 +108,16 @@ def serve(
             timeout_graceful_shutdown=int(limits.seconds) + 1,
             backlog=BACKLOG,
         )
+        logging.getLogger("uvicorn.error").addFilter(_no_cancellation)
         server = _Server(config, f"{host}:{port}", lambda: started(told), graceful=graceful)
         server.run(sockets=[listening])
     if signal.SIGINT in server.stopped_by:
         raise KeyboardInterrupt
+
+
+def _no_cancellation(record: logging.LogRecord) -> bool:
+    """A second Ctrl-C cancels what waits; that is no error to tell."""
+    return "CancelledError" not in record.getMessage()
 
 
 class _Server(uvicorn.Server):
