@@ -77,7 +77,7 @@ def test_the_place_and_the_good_records_are_told(tmp_path):
         read(tmp_path / "cut.gz")
 
 
-@pytest.mark.parametrize("content", [b"x,y\n1,2\n", b"PAR1" + b"\0" * 100, gzip.compress(b"x,y\n" * 100)])
+@pytest.mark.parametrize("content", [b"x,y\n1,2\n", b"PAR1" + b"\0" * 100, gzip.compress(b"x,y\n" * 100, mtime=0)])
 def test_what_is_no_tfrecord_file(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(InputError, match=r"a: This is not a TFRecord file. from_csv\(\) reads CSV"):
