@@ -26,8 +26,15 @@ def quick_imports() -> Iterator[None]:
         spared.enter_context(_garbage_kept())
         if "IPython" not in sys.modules:
             spared.enter_context(_in_place_of(_CHARTS, _Deferred(_CHARTS, _CHART_FUNCTIONS)))
-            # KerasTuner, TFDV and, below Beam, BigQuery's progress bar each ask for it and do without where it is not.
-            spared.enter_context(_in_place_of("IPython", None))
+        # KerasTuner, TFDV and, below Beam, BigQuery's progress bar each ask for it and do without where it is not.
+        spared.enter_context(without_ipython())
+        yield
+
+
+@contextmanager
+def without_ipython() -> Iterator[None]:
+    """Build a Beam graph within this: Beam asks at each transform whether it is in a notebook, which loads IPython."""
+    with _in_place_of("IPython", None):
         yield
 
 

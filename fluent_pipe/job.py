@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import FluentPipeError, StepFailed
-from fluent_pipe.imports import quick_imports
+from fluent_pipe.imports import quick_imports, without_ipython
 from fluent_pipe.plan import artifact, resolve_earlier
 from fluent_pipe.runners.base import JobResult, Runner
 from fluent_pipe.steps.base import Ref, Step
@@ -127,7 +127,8 @@ class Job:
             }
             component = components[step.id]
             component.pipeline = None  # Beam keeps that of an earlier job, and refuses another
-            self._live[step.id] = (flowing or pipeline) | step.id >> component
+            with without_ipython():
+                self._live[step.id] = (flowing or pipeline) | step.id >> component
             self._building[step.id] = time.monotonic() - begun
 
     def _seconds(self, result: JobResult) -> dict[str, float]:
