@@ -91,22 +91,8 @@ def _with_run_fn(
     step: TrainStep, folder: Path, begin: Beginning, graph: TransformGraph, schema: Schema
 ) -> dict[str, Any]:
     assert step.run_fn is not None
-    logs = folder / "logs"
-    logs.mkdir(exist_ok=True)
-    arguments = fn_args(
-        graph,
-        schema.path / "schema.pbtxt",
-        serving=folder / "Format-Serving",
-        logs=logs,
-        train_split=step.train_split,
-        validation_split=step.validation_split,
-        epochs=step.epochs,
-        steps=step.steps,
-        batch_size=step.batch_size,
-        seed=step.seed,
-        base_model=begin.for_run_fn,
-        custom_config=step.custom_config,
-    )
+    (folder / "logs").mkdir(exist_ok=True)
+    arguments = fn_args(step, graph, schema.path / "schema.pbtxt", folder, base_model=begin.for_run_fn)
     tuned = begin.hyperparameters
     arguments.hyperparameters = None if tuned is None else read(tuned.best)
     started = time.monotonic()

@@ -11,6 +11,8 @@ from typing import Any
 from fluent_pipe.artifacts import TransformGraph
 from fluent_pipe.errors import UserCodeError
 from fluent_pipe.steps.functions import UserFunction, called
+from fluent_pipe.steps.model import Train
+from fluent_pipe.steps.tuning import Tune
 from fluent_pipe.training.accessor import DataAccessor
 from fluent_pipe.training.dataset import row_count
 
@@ -78,39 +80,38 @@ class FnArgs:
 
 
 def fn_args(
-    graph: TransformGraph,
-    schema_path: Path,
-    *,
-    serving: Path,
-    logs: Path,
-    train_split: str,
-    validation_split: str | None,
-    epochs: int,
-    steps: int | None,
-    batch_size: int,
-    seed: int,
-    base_model: str | None = None,
-    custom_config: str | None = None,
+    step: Train | Tune, graph: TransformGraph, schema_path: Path, folder: Path, *, base_model: str | None = None
 ) -> FnArgs:
-    """The arguments of ``run_fn`` for the rows of a transform graph; ``custom_config`` is JSON."""
-    train = graph.files(train_split)
-    validation = graph.files(validation_split) if validation_split is not None else []
+    """The arguments of ``run_fn`` and ``tuner_fn`` for the rows of a transform graph.
+
+    Parameters
+    ----------
+    step
+        What was asked for.
+    folder
+        ``working_dir``; the model and its logs have their places in it.
+    base_model
+        Path of a model to begin from.
+    """
+    train = graph.files(step.train_split)
+    validation = graph.files(step.validation_split) if step.validation_split is not None else []
+    batches = step.steps or math.ceil(row_count(train) / step.batch_size)
     return FnArgs(
         train_files=[str(f) for f in train],
         eval_files=[str(f) for f in validation],
-        train_steps=epochs * (steps or math.ceil(row_count(train) / batch_size)),
-        eval_steps=math.ceil(row_count(validation) / batch_size) if validation else None,
+        train_steps=step.epochs * batches,
+        eval_steps=math.ceil(row_count(validation) / step.batch_size) if validation else None,
         schema_path=str(schema_path),
         transform_graph_path=str(graph.path),
-        serving_model_dir=str(serving),
-        model_run_dir=str(logs),
-        working_dir=str(serving.parent),
+        serving_model_dir=str(folder / "Format-Serving"),
+        model_run_dir=str(folder / "logs"),
+        working_dir=str(folder),
         base_model=base_model,
         custom_config={
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "seed": seed,
-            **json.loads(custom_config or "{}"),
+            "epochs": step.epochs,
+            "batch_size": step.batch_size,
+            "seed": step.seed,
+            **json.loads(step.custom_config or "{}"),
         },
     )
 

@@ -50,21 +50,8 @@ def search_with_tuner_fn(
     quiet_tensorflow()
     keras.utils.set_random_seed(step.seed)
     working.mkdir(parents=True, exist_ok=True)
-    arguments = fn_args(
-        graph,
-        schema_path,
-        serving=working / "Format-Serving",
-        logs=working / "logs",
-        train_split=step.train_split,
-        validation_split=step.validation_split,
-        epochs=step.epochs,
-        steps=step.steps,
-        batch_size=step.batch_size,
-        seed=step.seed,
-        base_model=None if base_model is None else str(base_model.model),
-        custom_config=step.custom_config,
-    )
-    arguments.working_dir = str(working)
+    base = None if base_model is None else str(base_model.model)
+    arguments = fn_args(step, graph, schema_path, working, base_model=base)
     made = called(step.tuner_fn, step.tuner_fn.resolve(), arguments, names=vars(arguments))
     tuner, fit_kwargs = _checked(step.tuner_fn, made)
     _run(step, tuner, dict(fit_kwargs))

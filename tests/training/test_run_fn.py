@@ -9,17 +9,20 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx_bsl.public.tfxio import RecordBatchesOptions, TensorFlowDatasetOptions
 
+from fluent_pipe.artifacts import Examples, Schema, TransformGraph
 from fluent_pipe.errors import ArgumentError, UserCodeError
+from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.functions import UserFunction
+from fluent_pipe.steps.model import Train
 from fluent_pipe.training.run_fn import call_run_fn, fn_args
 
 
 @pytest.fixture
 def arguments(late, tmp_path):
-    return fn_args(
-        late.graph, late.schema.path / "schema.pbtxt", serving=tmp_path / "Format-Serving", logs=tmp_path / "logs",
-        train_split="train", validation_split="eval", epochs=2, steps=None, batch_size=100, seed=0,
-    )  # fmt: skip
+    names = {"graph": TransformGraph, "examples": Examples, "schema": Schema}
+    inputs = {name: Ref(name, kind) for name, kind in names.items()}
+    step = Train(id="train", **inputs, epochs=2, batch_size=100, train_split="train", validation_split="eval")
+    return fn_args(step, late.graph, late.schema.path / "schema.pbtxt", tmp_path)
 
 
 def test_arguments_are_those_of_tfx(arguments) -> None:
