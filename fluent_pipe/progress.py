@@ -6,12 +6,9 @@ nobody reads. Nothing heavy is imported, so that reading it costs a cached run n
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from fluent_pipe.errors import Interrupted
 
@@ -35,6 +32,7 @@ class Progress:
 _lock = threading.Lock()
 _steps: dict[str, Progress] = {}
 _stop = threading.Event()
+_heard = threading.Event()
 
 
 def _nobody(step: str, words: str) -> None:
@@ -61,6 +59,7 @@ def report(step: str, *, rows: int = 0, detail: str | None = None) -> None:
 def check() -> None:
     """Raise ``Interrupted`` if the run was asked to stop."""
     if _stop.is_set():
+        _heard.set()
         raise Interrupted("The run was stopped.", fix="Finished steps stay cached; run again to go on.")
 
 
@@ -87,6 +86,7 @@ def reset(listener: Callable[[str, str], None] = _nobody) -> None:
         _steps.clear()
     _listener[:] = [listener]
     _stop.clear()
+    _heard.clear()
 
 
 def forget(step: str) -> None:
@@ -100,24 +100,11 @@ def request_stop() -> None:
     _stop.set()
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within, Ctrl-C also asks everything that reports to stop.
-
-    Beam turns a ``KeyboardInterrupt`` that reaches a worker into an error like any other; that a stop was asked for is
-    how the two are told apart. Does nothing outside the main thread, or where another handler is in place.
-    """
-    here = threading.current_thread() is threading.main_thread()
-    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, _on_ctrl_c)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def is_stopping() -> bool:
+    """Whether the run was asked to stop."""
+    return _stop.is_set()
 
 
-def _on_ctrl_c(number: int, frame: Any) -> None:
-    request_stop()
-    signal.default_int_handler(number, frame)
+def is_stop_heard() -> bool:
+    """Whether something has raised ``Interrupted`` since the run was asked to stop, and is on its way out."""
+    return _heard.is_set()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe import hooks, progress, results
+from fluent_pipe import hooks, results
 from fluent_pipe.artifacts import (
     A,
     Anomalies,
@@ -30,6 +30,7 @@ from fluent_pipe.artifacts import (
 )
 from fluent_pipe.errors import FluentPipeError, Interrupted, StepFailed, StoreError
 from fluent_pipe.execution import Execution, Observer, RunState
+from fluent_pipe.interrupts import interruptible
 from fluent_pipe.logs import logged
 from fluent_pipe.plan import Plan, make_plan
 from fluent_pipe.runners.base import Runner
@@ -239,7 +240,7 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
     state: RunState = "failed"
     reason = ""
     try:
-        with progress.interruptible():
+        with interruptible():
             state = execution.execute()
         return state
     except KeyboardInterrupt:

@@ -155,4 +155,6 @@ class LiveTable(_Watching):
                 "" if seconds is None else f"{seconds:.1f}",
                 Text(row.note or at.detail, style="dim", overflow="ellipsis"),
             )
+        if progress.is_stopping():
+            table.caption = "Stopping. Ctrl-C again stops at once, whatever is at work."
         return table
