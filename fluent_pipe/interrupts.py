@@ -8,30 +8,29 @@ stop, which every batch of every step heeds, and raises only where TensorFlow is
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from fluent_pipe import progress
 
 GRACE_SECONDS = 15.0
 """How long TensorFlow may go on after Ctrl-C; tracing a large graph takes as long. Then it is interrupted after all."""
 
-SECONDS_BETWEEN_LOOKS = 0.05
-
 
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Within, Ctrl-C asks everything that reports progress to stop, and raises where that is safe.
 
-    It raises at once where no TensorFlow is on the main thread's stack, else as soon as it has left; after
+    It raises at once where no TensorFlow is on the main thread's stack, else as soon as it is left; after
     ``GRACE_SECONDS``, or if Ctrl-C is pressed again, whatever is at work. Beam turns a ``KeyboardInterrupt`` that
     reaches a worker into an error like any other; that a stop was asked for is how the two are told apart.
 
-    Does nothing outside the main thread, or where another handler of SIGINT is in place. Uses SIGALRM once Ctrl-C was
-    pressed.
+    Does nothing outside the main thread, or where another handler of SIGINT is in place. Once Ctrl-C was pressed it
+    uses SIGALRM and the main thread's profile function.
 
     Raises
     ------
@@ -43,44 +42,59 @@ def interruptible() -> Iterator[None]:
         yield
         return
     pressed = _CtrlC()
-    alarm = signal.signal(signal.SIGALRM, pressed.look_again)
+    alarm = signal.signal(signal.SIGALRM, pressed.time_is_up)
     signal.signal(signal.SIGINT, pressed)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, alarm)
+        pressed.wait_no_more()
+        signal.signal(signal.SIGALRM, alarm or signal.SIG_DFL)
 
 
 class _CtrlC:
-    """Handles SIGINT, and the timer that looks again whether raising is safe."""
+    """Handles SIGINT: raises now, or when the outermost of TensorFlow's functions on the stack returns."""
 
     def __init__(self) -> None:
-        self._until: float | None = None
+        self._awaited: FrameType | None = None
+        self._profile: Any = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         progress.request_stop()
-        if self._until is not None or not _in_tensorflow(frame):
-            self._raise(number, frame)
-        self._until = time.monotonic() + GRACE_SECONDS
-        signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS)
+        outermost = _outermost_of_tensorflow(frame)
+        if self._awaited is not None or outermost is None:
+            self.wait_no_more()
+            raise KeyboardInterrupt
+        self._awaited = outermost
+        self._profile = sys.getprofile()
+        sys.setprofile(self._watch)
+        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
 
-    def look_again(self, number: int, frame: FrameType | None) -> None:
-        """Raise if it is safe by now, or time is up; nothing if a step stops already, which must not be disturbed."""
-        if progress.is_stop_heard() or self._until is None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        elif time.monotonic() > self._until or not _in_tensorflow(frame):
-            self._raise(number, frame)
+    def time_is_up(self, number: int, frame: FrameType | None) -> None:
+        """Handle SIGALRM."""
+        self._end_waiting()
 
-    def _raise(self, number: int, frame: FrameType | None) -> None:
+    def wait_no_more(self) -> None:
+        """Put the timer and the profile function back."""
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.default_int_handler(number, frame)
+        if self._awaited is not None:
+            self._awaited = None
+            sys.setprofile(self._profile)
+
+    def _watch(self, frame: FrameType, event: str, _: Any) -> None:
+        if event == "return" and frame is self._awaited:
+            self._end_waiting()
+
+    def _end_waiting(self) -> None:
+        self.wait_no_more()
+        if not progress.is_stop_heard():  # else a step is on its way out, which must not be disturbed
+            raise KeyboardInterrupt
 
 
-def _in_tensorflow(frame: FrameType | None) -> bool:
+def _outermost_of_tensorflow(frame: FrameType | None) -> FrameType | None:
+    found = None
     while frame is not None:
         if str(frame.f_globals.get("__name__")).partition(".")[0] == "tensorflow":
-            return True
+            found = frame
         frame = frame.f_back
-    return False
+    return found

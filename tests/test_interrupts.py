@@ -1,6 +1,7 @@
 """Ctrl-C raises where that is safe, and asks to stop everywhere."""
 
 import signal
+import sys
 import threading
 import time
 
@@ -54,15 +55,11 @@ def test_tensorflow_is_left_before_it_raises(within_tensorflow):
 
     def step():
         press()
-        idle(0.3)  # several looks
+        idle(0.3)
         done.append("whole")
 
-    def work():
-        within_tensorflow(step)
-        idle()
-
     with pytest.raises(KeyboardInterrupt):
-        run(work)
+        run(lambda: within_tensorflow(step))
     assert done == ["whole"]
 
 
@@ -109,14 +106,10 @@ def test_patience_with_tensorflow_ends(within_tensorflow, monkeypatch):
 
 def test_handlers_are_as_before(within_tensorflow):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)
-
-    def work():
-        within_tensorflow(press)
-        idle()
-
     with pytest.raises(KeyboardInterrupt):
-        run(work)
+        run(lambda: within_tensorflow(press))
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)) == before
+    assert sys.getprofile() is None
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
