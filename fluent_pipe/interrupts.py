@@ -42,14 +42,12 @@ def interruptible() -> Iterator[None]:
         yield
         return
     pressed = _CtrlC()
-    alarm = signal.signal(signal.SIGALRM, pressed.time_is_up)
     signal.signal(signal.SIGINT, pressed)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         pressed.wait_no_more()
-        signal.signal(signal.SIGALRM, alarm or signal.SIG_DFL)
 
 
 class _CtrlC:
@@ -57,7 +55,7 @@ class _CtrlC:
 
     def __init__(self) -> None:
         self._awaited: FrameType | None = None
-        self._profile: Any = None
+        self._before: Any = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         progress.request_stop()
@@ -66,20 +64,22 @@ class _CtrlC:
             self.wait_no_more()
             raise KeyboardInterrupt
         self._awaited = outermost
-        self._profile = sys.getprofile()
+        self._before = sys.getprofile(), signal.signal(signal.SIGALRM, self._time_is_up)
         sys.setprofile(self._watch)
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
 
-    def time_is_up(self, number: int, frame: FrameType | None) -> None:
-        """Handle SIGALRM."""
-        self._end_waiting()
-
     def wait_no_more(self) -> None:
         """Put the timer and the profile function back."""
+        if self._awaited is None:
+            return
+        self._awaited = None
+        profile, alarm = self._before
+        sys.setprofile(profile)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if self._awaited is not None:
-            self._awaited = None
-            sys.setprofile(self._profile)
+        signal.signal(signal.SIGALRM, alarm or signal.SIG_DFL)
+
+    def _time_is_up(self, number: int, frame: FrameType | None) -> None:
+        self._end_waiting()
 
     def _watch(self, frame: FrameType, event: str, _: Any) -> None:
         if event == "return" and frame is self._awaited:
