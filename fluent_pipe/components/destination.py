@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from fluent_pipe.steps.destinations import refusal
-from fluent_pipe.store.outside import explained, flush, flush_folder, remove_leftovers
+from fluent_pipe.store.flushing import flush, flush_folder
+from fluent_pipe.store.outside import explained, remove_leftovers
 
 
 def appear(staged: Path, destination: Path) -> None:

@@ -17,7 +17,8 @@ from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import Input
 from fluent_pipe.components.verdicts import refusals
 from fluent_pipe.steps.delivery import PushTo as PushToStep
-from fluent_pipe.store.outside import explained, flush, flush_folder, remove_leftovers
+from fluent_pipe.store.flushing import flush, flush_folder
+from fluent_pipe.store.outside import explained, remove_leftovers
 
 INCOMING = ".incoming-"
 OUTGOING = ".outgoing-"

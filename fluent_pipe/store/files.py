@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from fluent_pipe.errors import StoreError
+from fluent_pipe.store.flushing import flush, flush_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -242,24 +243,10 @@ def publish(staged: Path, destination: Path) -> None:
     if destination.exists():
         raise StoreError("The execution is published already.", where=str(destination))
     with writing(destination):
-        for parent, _, files in os.walk(staged):
-            for name in files:
-                _sync(Path(parent, name))
-            _sync(Path(parent))
+        flush(staged)
         destination.parent.mkdir(parents=True, exist_ok=True)
         staged.rename(destination)
-        _sync(destination.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems cannot sync a folder, and say so in this way
-            raise
-    finally:
-        os.close(handle)
+        flush_folder(destination.parent)
 
 
 def sweep_unrecorded(

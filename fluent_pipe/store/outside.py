@@ -1,9 +1,7 @@
-"""Folders outside the store that appear whole: flushed to disk, renamed, swept, and failures explained."""
+"""Folders outside the store that appear whole: leftovers swept, and failures explained."""
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,27 +12,6 @@ from fluent_pipe.errors import StoreError
 from fluent_pipe.store.files import WHY_NOT_WRITTEN
 
 LEFTOVER_SECONDS = 3600.0
-
-
-def flush(folder: Path) -> None:
-    """Have all files under ``folder`` on disk, so that what a rename shows is whole after a power failure too."""
-    for root, _, files in os.walk(folder):
-        for name in files:
-            with open(Path(root, name), "rb") as file:
-                os.fsync(file.fileno())
-        flush_folder(Path(root))
-
-
-def flush_folder(folder: Path) -> None:
-    """Have the names in ``folder`` on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems cannot sync a folder, and say so in this way
-            raise
-    finally:
-        os.close(handle)
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:
