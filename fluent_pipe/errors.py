@@ -113,6 +113,10 @@ class StoreError(FluentPipeError):
     """The root or the metadata store cannot be read or written."""
 
 
+class RunnerError(FluentPipeError):
+    """A runner cannot be used: something that it needs is missing, or it ended a job for reasons of its own."""
+
+
 class ResourceError(FluentPipeError):
     """A step asks for more memory, processors or GPUs than this machine has; raised before any work starts."""
 

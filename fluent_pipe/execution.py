@@ -21,7 +21,7 @@ from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Prediction
 from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, StoreError
 from fluent_pipe.job import Job
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
-from fluent_pipe.runners.base import Runner
+from fluent_pipe.runners.base import Runner, Session
 from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.content import FileHashes, of_folder
@@ -128,7 +128,10 @@ class Execution:
             clean_abandoned(self.folder)
             sweep_unrecorded(self.folder, self.store.recorded_paths(self.name))
             sweep_resumable(self.folder)
-        hashes = FileHashes(self.root / "file_hashes.sqlite")
+        with self.runner.session() as session:
+            return self._run_jobs(session, FileHashes(self.root / "file_hashes.sqlite"))
+
+    def _run_jobs(self, session: Session, hashes: FileHashes) -> RunState:
         while True:
             steps = [s for s in self.steps if s.id not in self.skipped]
             plan = make_plan(self.name, steps, self.store, hashes, refresh=self.refresh - set(self.ran), done=self.done)
@@ -144,7 +147,7 @@ class Execution:
             # A key that is known is that of what is about to be read, even if a file changes while it is read.
             self.keys = {p.step.id: p.key for p in plan.steps}
             try:
-                self._run_job(job, self.keys, hashes)
+                self._run_job(job, self.keys, hashes, session)
             except ApprovalPending:
                 return "waiting"
 
@@ -203,7 +206,7 @@ class Execution:
             asked = getattr(step, "resources", None)
             if asked is None or step.id in self.done or not self._is_free(step):
                 continue
-            machine = self.runner.machine()
+            machine = self.runner.capabilities().machine
             lacking = machine.lacks(asked) if machine is not None else None
             if lacking is not None:
                 fix = "Run it on a cluster, or ask for less."
@@ -232,7 +235,7 @@ class Execution:
             self.observer.changed(step.id, "failed")
             raise refusal
 
-    def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes) -> None:
+    def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:
         for step in job:
             self.observer.changed(step.id, "running")
         with Staging.create(self.folder) as staging, ExitStack() as held:
@@ -243,7 +246,7 @@ class Execution:
             begun = time.monotonic()
             try:
                 with writing(self.folder):
-                    seconds = running.run(self.runner)
+                    seconds = running.run(session)
             except ApprovalPending:
                 self.observer.changed(job[0].id, "waiting", note="for approval")
                 raise

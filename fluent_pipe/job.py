@@ -14,7 +14,7 @@ from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import FluentPipeError, StepFailed
 from fluent_pipe.imports import quick_imports, without_ipython
 from fluent_pipe.plan import artifact, resolve_earlier
-from fluent_pipe.runners.base import JobResult, Runner
+from fluent_pipe.runners.base import JobName, JobResult, Session
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.store.files import Staging, disk_is_full
 from fluent_pipe.store.resumable import Resumable
@@ -54,25 +54,26 @@ class Job:
         self._building: dict[str, float] = {}
         self.earlier = {s.id: self._earlier(s) for s in steps}
         self._components = self._lower()
+        self._name = JobName(execution.name, execution.run_id, tuple(s.id for s in steps))
 
-    def run(self, runner: Runner) -> dict[str, float]:
+    def run(self, session: Session) -> dict[str, float]:
         """Run the job, again as long as a component asks for it; seconds by step, as far as they can be told apart."""
         seconds = {s.id: 0.0 for s in self._steps}
         again = True
         while again:
             progress.check()
-            ran, again = self._run_once(runner)
+            ran, again = self._run_once(session)
             seconds = {step: seconds[step] + ran[step] for step in seconds}
         return seconds
 
-    def _run_once(self, runner: Runner) -> tuple[dict[str, float], bool]:
+    def _run_once(self, session: Session) -> tuple[dict[str, float], bool]:
         components = self._components
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 for component in components.values():
                     with component.context.explained():
                         component.prepare()
-                result = runner.run(lambda pipeline: self._build(pipeline, components))
+                result = session.run(lambda pipeline: self._build(pipeline, components), self._name)
                 again = [_finish(c) for c in components.values()]
                 return self._seconds(result), any(again)
             except KeyboardInterrupt:

@@ -204,6 +204,8 @@ def run(
 
     if not pipeline.steps:
         raise FluentPipeError("This pipeline has no steps.", fix="Begin with from_csv() or another source.")
+    runner = runner or Direct()
+    runner.check()
     run_id = new_execution_name()
     folder = pipeline.root / pipeline.name / "runs" / run_id
     store = MetadataStore.open(pipeline.root, pipeline.metadata)
@@ -217,7 +219,7 @@ def run(
             return hooks.holds(condition, _made(execution, "running", folder, seen))
 
         execution = Execution(
-            pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner or Direct(), refresh, watching, holds
+            pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner, refresh, watching, holds
         )
         try:
             state = _execute(execution, watching)

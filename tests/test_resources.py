@@ -70,7 +70,7 @@ def test_what_a_machine_lacks(asked, says):
 
 
 def test_this_machine_is_what_this_process_may_use():
-    there = Direct().machine()
+    there = Direct().capabilities().machine
     assert there == this_machine()
     assert there.memory > 10**8
     assert there.cpu >= 1

@@ -1,6 +1,6 @@
 """Where Beam jobs run."""
 
-from fluent_pipe.runners.base import JobResult, Runner
+from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Runner, Session
 from fluent_pipe.runners.direct import Direct
 
-__all__ = ["Direct", "JobResult", "Runner"]
+__all__ = ["Capabilities", "Direct", "JobName", "JobResult", "Runner", "Session"]

@@ -3,13 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
     from fluent_pipe.runners.machine import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a runner can do, as far as a run must know.
+
+    Parameters
+    ----------
+    shared_disk
+        Whether workers see the files of this process under the same paths.
+    parallelism
+        Workers that a step's elements are spread over; None where the runner decides.
+    machine
+        What the machine that does the work has; None where a cluster finds one that fits a step's wishes.
+    """
+
+    shared_disk: bool
+    parallelism: int | None = None
+    machine: Machine | None = None
+
+
+@dataclass(frozen=True)
+class JobName:
+    """Names a Beam job for the runner's own pages, and for labels.
+
+    Parameters
+    ----------
+    pipeline
+        Name of the pipeline.
+    run
+        Id of the run.
+    steps
+        Ids of the steps in the job, in order.
+    """
+
+    pipeline: str
+    run: str
+    steps: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.pipeline} {self.run}: {', '.join(self.steps)}"
 
 
 @dataclass(frozen=True)
@@ -22,28 +64,47 @@ class JobResult:
         Seconds spent in each step's transforms, as Beam measured them; empty where the runner does not say.
     """
 
-    seconds_by_step: Mapping[str, float]
+    seconds_by_step: Mapping[str, float] = field(default_factory=dict)
 
 
-class Runner(Protocol):
-    """Where Beam jobs run."""
+class Session(Protocol):
+    """A runner at work for one run: its jobs share what it takes to run them."""
 
-    @property
-    def name(self) -> str:
-        """For people."""
-
-    @property
-    def shares_local_disk(self) -> bool:
-        """Whether workers see the driver's files."""
-
-    def machine(self) -> Machine | None:
-        """What the machine that does the work has; None where a cluster finds one that fits a step's wishes."""
-
-    def run(self, build: Callable[[beam.Pipeline], None]) -> JobResult:
+    def run(self, build: Callable[[beam.Pipeline], None], name: JobName) -> JobResult:
         """Build a job on a new Beam pipeline, run it and wait for its end.
 
         Parameters
         ----------
         build
             Adds the job's transforms to the pipeline.
+        name
+            Of the job.
+
+        Raises
+        ------
+        Interrupted
+            If the run was asked to stop; a job that runs elsewhere is cancelled first.
         """
+
+
+class Runner(Protocol):
+    """Where Beam jobs run: a small value, made without looking at anything."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+    def check(self) -> None:
+        """Look, before anything starts, whether jobs can run there.
+
+        Raises
+        ------
+        RunnerError
+            What is missing, and the command that brings it.
+        """
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Begin to run jobs; whatever is started for them, at the first job, ends with the block."""

@@ -2,53 +2,98 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from fluent_pipe.runners.base import JobResult
-from fluent_pipe.runners.machine import Machine, this_machine
+from fluent_pipe.errors import ArgumentError
+from fluent_pipe.runners.base import Capabilities, JobName, JobResult
+from fluent_pipe.runners.machine import this_machine
+from fluent_pipe.runners.measured import seconds_by_step
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
+Mode = Literal["in_memory", "multi_threading", "multi_processing"]
+MODES: Mapping[str, str] = {
+    "in_memory": "one worker, the fastest for data that one core can read",
+    "multi_threading": "several workers in this process",
+    "multi_processing": "several processes, each of which imports all libraries",
+}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Direct:
-    """Run Beam jobs in this process, on one worker.
+    """Run Beam jobs on this machine, by Beam's own in-process runner.
 
-    Beam's in-process runner is named explicitly: ``DirectRunner`` may try others first and fall back silently.
+    Parameters
+    ----------
+    workers
+        Workers that share the elements of a step. More than one needs another ``mode`` than ``"in_memory"``.
+    mode
+        Beam's ``direct_running_mode``: ``"in_memory"`` (one worker, the default), ``"multi_threading"`` or
+        ``"multi_processing"``.
+
+    Raises
+    ------
+    ArgumentError
+        If the two do not fit.
+
+    Examples
+    --------
+    >>> Direct().capabilities().shared_disk
+    True
     """
 
-    name = "in this process"
-    shares_local_disk = True
+    workers: int = 1
+    mode: Mode = "in_memory"
 
-    def machine(self) -> Machine:
-        """What this machine has."""
-        return this_machine()
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ArgumentError(f"Direct(mode=) is none of Beam's: {self.mode!r}.", got=self.mode, valid=list(MODES))
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+            raise ArgumentError(f"Direct(workers=) takes an integer of 1 or more, got {self.workers!r}.")
+        if self.workers > 1 and self.mode == "in_memory":
+            raise ArgumentError(
+                f"Direct(workers={self.workers}) needs a mode that has several workers.",
+                valid=[m for m in MODES if m != "in_memory"],
+                fix='For example fp.runners.Direct(workers=2, mode="multi_threading").',
+            )
 
-    def run(self, build: Callable[[beam.Pipeline], None]) -> JobResult:
+    @property
+    def name(self) -> str:
+        """For people."""
+        return "in this process" if self.workers == 1 else f"on this machine, {self.workers} workers"
+
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        return Capabilities(shared_disk=True, parallelism=self.workers, machine=this_machine())
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    @contextmanager
+    def session(self) -> Iterator[Direct]:
+        """Nothing is started for a job."""
+        yield self
+
+    def run(self, build: Callable[[beam.Pipeline], None], name: JobName | None = None) -> JobResult:
         """Build a job on a new Beam pipeline, run it and wait for its end."""
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
+
+        # Named explicitly: ``DirectRunner`` may try others first and fall back silently.
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-        pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(flags=[], pipeline_type_check=False))
+        options = PipelineOptions(
+            flags=[],
+            pipeline_type_check=False,
+            direct_running_mode=self.mode,
+            direct_num_workers=self.workers,
+        )
+        pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
         build(pipeline)
         result = pipeline.run()
         result.wait_until_finish()
-        return JobResult(_seconds_by_step(result.monitoring_infos()))
-
-
-def _seconds_by_step(infos: Any) -> Mapping[str, float]:
-    from apache_beam.metrics import monitoring_infos as mi
-
-    seconds: defaultdict[str, float] = defaultdict(float)
-    for info in infos:
-        if info.urn in (mi.START_BUNDLE_MSECS_URN, mi.PROCESS_BUNDLE_MSECS_URN, mi.FINISH_BUNDLE_MSECS_URN):
-            transform = info.labels.get("PTRANSFORM", "")
-            seconds[transform.partition("/")[0].removeprefix("ref_AppliedPTransform_")] += (
-                mi.extract_counter_value(info) / 1000
-            )
-    return dict(seconds)
+        return JobResult(seconds_by_step(result.monitoring_infos()))
