@@ -59,7 +59,7 @@ def joined(location: str, *names: str) -> str:
 
 
 def file_system(location: str) -> tuple[AbstractFileSystem, str]:
-    """fsspec's file system for a location, and the location as that names it.
+    """The file system of fsspec for a location, and the location as that names it.
 
     Raises
     ------
