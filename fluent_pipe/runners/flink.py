@@ -62,7 +62,7 @@ class Flink(Workers):
     def _server(self, place: Place) -> Iterator[str]:
         import subprocess, socket
         s = socket.socket(); s.bind(("127.0.0.1", 0)); port = s.getsockname()[1]; s.close()
-        p = subprocess.Popen(["java", "-Xmx"+self.memory, "-jar", str(self.jar), "--flink-master", self.master, "--job-host", "127.0.0.1", "--job-port", str(port), "--artifact-port", "0", "--expansion-port", "0", "--artifacts-dir", "/tmp/beam-art"], stdout=(place.logs/"job-server.txt").open("w"), stderr=subprocess.STDOUT)
+        p = subprocess.Popen(["java", *__import__("os").environ.get("JOPTS","").split(), "-Xmx"+self.memory, "-jar", str(self.jar), "--flink-master", self.master, "--job-host", "127.0.0.1", "--job-port", str(port), "--artifact-port", "0", "--expansion-port", "0", "--artifacts-dir", "/tmp/beam-art"], stdout=(place.logs/"job-server.txt").open("w"), stderr=subprocess.STDOUT)
         try:
             yield f"127.0.0.1:{port}"
         finally:

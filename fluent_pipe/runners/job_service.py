@@ -24,6 +24,13 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 CANCEL_SECONDS = 10.0
+LAST_WORDS_SECONDS = 3.0
+SETTINGS: Mapping[str, object] = {
+    "pipeline_type_check": False,
+    # A worker serves all stages of a job; Beam's default ends it after each, with all that it has loaded.
+    "environment_cache_millis": 3_600_000,
+}
+EXPERIMENTS = ("disable_logging_submission_environment",)  # else pip lists all packages before each job
 LEVELS = {
     beam_job_api_pb2.JobMessage.JOB_MESSAGE_WARNING: logging.WARNING,
     beam_job_api_pb2.JobMessage.JOB_MESSAGE_ERROR: logging.ERROR,
@@ -86,7 +93,8 @@ class JobService:
         Interrupted
             If the run is asked to stop; the job is cancelled first.
         """
-        options = PipelineOptions(flags=[], job_name=str(name), pipeline_type_check=False, **settings)
+        given = {**SETTINGS, **settings, "experiments": [*EXPERIMENTS, *_listed(settings.get("experiments"))]}
+        options = PipelineOptions(flags=[], job_name=str(name), **given)
         pipeline = beam.Pipeline(runner=_Handed(self._jobs), options=options)
         build(pipeline)
         handed: _Job = pipeline.run()
@@ -132,9 +140,9 @@ class _Job:
             progress.check()
             time.sleep(POLL_SECONDS)
             self._state = self._ask()
-        self._reader.join(CANCEL_SECONDS)
         if self._state != beam_job_api_pb2.JobState.DONE:
             progress.check()
+            self._reader.join(LAST_WORDS_SECONDS)  # the stream may never end
             name = beam_job_api_pb2.JobState.Enum.Name(self._state).lower()
             raise RuntimeError(self._errors[-1] if self._errors else f"The job ended as {name}, and gave no reason.")
         request = beam_job_api_pb2.GetJobMetricsRequest(job_id=self._job)
@@ -162,3 +170,7 @@ class _Job:
             until = time.monotonic() + CANCEL_SECONDS
             while time.monotonic() < until and self._ask() not in TERMINAL_STATES:
                 time.sleep(POLL_SECONDS)
+
+
+def _listed(value: object) -> list[object]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]

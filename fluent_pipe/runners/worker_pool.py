@@ -6,6 +6,7 @@ Beam's own (``apache_beam.runners.worker.worker_pool_main``) listens on every ad
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
+
+log = logging.getLogger(__name__)
 
 STATE_CACHE_BYTES = 100 << 20
 """As Beam's own workers have by default: side inputs that are asked for again need no second transfer."""
@@ -119,7 +122,14 @@ def harness(worker_id: str, control: str) -> Any:
 
 def _start_thread(worker_id: str, control: str) -> None:
     worker = harness(worker_id, control)
-    threading.Thread(name=f"worker {worker_id}", target=worker.run, daemon=True).start()
+
+    def work() -> None:
+        try:
+            worker.run()
+        except grpc.RpcError as error:  # the runner hung up, with its last job or because it died; the job tells
+            log.info("Worker %s ends: %s", worker_id, error)
+
+    threading.Thread(name=f"worker {worker_id}", target=work, daemon=True).start()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
