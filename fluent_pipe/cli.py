@@ -197,6 +197,26 @@ def serve(
         raise typer.Exit(130) from None
 
 
+@app.command("worker-pool", epilog=EXIT_CODES)
+def worker_pool(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 50000,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of them.")] = "127.0.0.1",
+    log: Annotated[Path | None, typer.Option(help="File for what workers print. Default: nowhere.")] = None,
+) -> None:
+    """Start Python workers for a Flink or Spark cluster, as it asks for them: run it beside each of its machines."""
+    import time
+
+    from fluent_pipe.runners.worker_pool import WorkerPool, serving
+
+    with serving(WorkerPool(processes=True, log=log), host=host, port=port) as address:
+        print(f"Workers at {address}. Ctrl-C ends them.", flush=True)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+
 def _root(root: Path | None) -> Path:
     from fluent_pipe.pipeline import Pipeline
 

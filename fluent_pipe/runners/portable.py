@@ -113,10 +113,11 @@ class _Jobs:
             from fluent_pipe.runners.job_service import JobService
 
             workers = self._workers
+            # Ended in turn: the connection, the service, then the workers, which are idle when it is gone.
+            environment = self._started.enter_context(workers.environment(self._place.logs / "workers.txt"))
             endpoint = self._started.enter_context(self._start())
             service = self._service = JobService(endpoint, where=type(workers).__name__)
             self._started.callback(service.close)
-            environment = self._started.enter_context(workers.environment(self._place.logs / "workers.txt"))
             parallel = {} if workers.parallelism is None else {"parallelism": workers.parallelism}
             self._settings = {**dict(workers.options), **parallel, **environment}
         return self._service

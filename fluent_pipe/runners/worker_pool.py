@@ -44,12 +44,13 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         self._as_processes = processes
         self._log = log
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
         """Start a worker that gets its work from the runner's control service."""
         try:
-            start = self._start_process if self._as_processes else _start_thread
+            start = self._start_process if self._as_processes else self._start_thread
             start(request.worker_id, request.control_endpoint.url)
         except Exception as error:  # told to the runner, which ends the job with it
             return beam_fn_api_pb2.StartWorkerResponse(error=f"{type(error).__name__}: {error}")
@@ -69,6 +70,21 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             processes, self._processes = list(self._processes.values()), {}
         for process in processes:
             _end(process)
+        for thread in self._threads:  # they end when the runner is gone
+            thread.join(END_SECONDS)
+
+    def _start_thread(self, worker_id: str, control: str) -> None:
+        worker = harness(worker_id, control)
+
+        def work() -> None:
+            try:
+                worker.run()
+            except grpc.RpcError as error:  # the runner hung up, with its last job or because it died; the job tells
+                log.info("Worker %s ends: %s", worker_id, error)
+
+        thread = threading.Thread(name=f"worker {worker_id}", target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _start_process(self, worker_id: str, control: str) -> None:
         out: Any = subprocess.DEVNULL
@@ -118,18 +134,6 @@ def harness(worker_id: str, control: str) -> Any:
     return sdk_worker.SdkHarness(
         control, worker_id=worker_id, state_cache_size=STATE_CACHE_BYTES, data_buffer_time_limit_ms=0
     )
-
-
-def _start_thread(worker_id: str, control: str) -> None:
-    worker = harness(worker_id, control)
-
-    def work() -> None:
-        try:
-            worker.run()
-        except grpc.RpcError as error:  # the runner hung up, with its last job or because it died; the job tells
-            log.info("Worker %s ends: %s", worker_id, error)
-
-    threading.Thread(name=f"worker {worker_id}", target=work, daemon=True).start()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
