@@ -60,7 +60,7 @@ def from_flags(kind: type[T], words: Sequence[str]) -> T:
     return kind(**values, **({OPTIONS: options} if options else {}))
 
 
-def _given(words: Sequence[str], kind: type[Any], known: Collection[str]) -> dict[str, list[str | None]]:
+def _given(words: Sequence[str], kind: type[Any], known: Mapping[str, Field[Any]]) -> dict[str, list[str | None]]:
     """Texts by flag; None for a flag that stands alone."""
     given: dict[str, list[str | None]] = {}
     rest = list(reversed(words))
@@ -68,7 +68,7 @@ def _given(words: Sequence[str], kind: type[Any], known: Collection[str]) -> dic
         word = rest.pop()
         name, equals, text = word.removeprefix("--").partition("=")
         if not word.startswith("--") or not name:
-            example = f"For example {_flag(next(iter(known)))}={word}." if known else None
+            example = next((f"For example {_flag(f.name)}={word}." for f in known.values() if not f.kw_only), None)
             raise ArgumentError(f"{kind.__name__} takes flags, --NAME=VALUE, got {word!r}.", fix=example)
         alone = not equals and (not rest or rest[-1].startswith("--"))
         given.setdefault(name.replace("-", "_"), []).append(None if alone else text if equals else rest.pop())

@@ -16,12 +16,12 @@ from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.named import chosen, named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cluster:
     """A runner's arguments, of every type that a flag can give."""
 
-    master: str = "[local]"
     parallelism: int | None = None
+    master: str = field(default="[local]", kw_only=False)
     share: float = 1.0
     jar: str | Path | None = None
     folder: Path | None = None
