@@ -13,9 +13,10 @@ from pathlib import Path
 from fluent_pipe.errors import RunnerError
 
 OLDEST = 11
-"""Flink 1.19 deprecates Java 8 and is built for 11; Spark 3.5 takes 8, 11 and 17; newer Beams' own classes want 11."""
+"""The classes of Beam 2.62, Flink 1.19 and Spark 3.5 run on Java 8 still, but Flink has deprecated it and recommends 11
+(its "Java compatibility" page); Spark 3.5 "runs on Java 8/11/17" (its overview)."""
 INSTALL = "apt-get install openjdk-17-jre-headless"
-"""Brings the version that this project is tested on, on Debian and Ubuntu."""
+"""Brings what this project is tested on, where Debian's or Ubuntu's packages are."""
 ANSWER_SECONDS = 20
 
 OPENED = (
@@ -47,8 +48,8 @@ class Java:
 
         Examples
         --------
-        >>> Java(Path("java"), "17.0.15").major, Java(Path("java"), "1.8.0_292").major, Java(Path("java"), "22-ea").major
-        (17, 8, 22)
+        >>> [Java(Path("java"), version).major for version in ("17.0.15", "1.8.0_292", "22-ea")]
+        [17, 8, 22]
         """
         first, second = (*re.findall(r"\d+", self.version), "0")[:2]
         return int(second if first == "1" else first)

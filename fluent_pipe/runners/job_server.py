@@ -26,6 +26,7 @@ ATTEMPTS = 3
 """A port that is free now may be taken when Java has started."""
 MEMORY = "2g"
 LAST_LINES = 5
+LOGGING = Path(__file__).with_name("logging.properties")
 
 EMBEDDED_FLINK: Mapping[str, str] = {
     # Flink's own 64 MB are too few for the shuffles of one TFDV job ("Insufficient number of network buffers").
@@ -57,6 +58,8 @@ class JobServer:
         File that gets all that the server writes, after what is there already; its folder must exist.
     flink_settings
         For a folder with Flink's configuration, which is made for the server; None for no such folder.
+    artifacts_dir
+        Where a job's files are kept; None for a folder for temporary files.
 
     Attributes
     ----------
@@ -67,10 +70,16 @@ class JobServer:
     """
 
     def __init__(
-        self, command: Sequence[str], *, log: Path, flink_settings: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        flink_settings: Mapping[str, str] | None = None,
+        artifacts_dir: str | None = None,
     ) -> None:
         self._command = tuple(command)
         self._flink_settings = flink_settings
+        self._artifacts_dir = artifacts_dir
         self._process: subprocess.Popen[bytes] | None = None
         self._place: tempfile.TemporaryDirectory[str] | None = None
         self._log_begin = 0
@@ -87,6 +96,7 @@ class JobServer:
         memory: str = MEMORY,
         settings: Mapping[str, str] | None = None,
         conf_dir: Path | None = None,
+        artifacts_dir: str | None = None,
     ) -> JobServer:
         """For Flink.
 
@@ -104,6 +114,9 @@ class JobServer:
             Flink's, over those that a Flink inside the server has here.
         conf_dir
             A folder with Flink's configuration, in place of all settings.
+        artifacts_dir
+            Where a job's files are kept for its workers; it has to be one that workers elsewhere can read. Default:
+            a folder for temporary files, which goes with the server.
 
         Raises
         ------
@@ -112,9 +125,9 @@ class JobServer:
         """
         command = [*_java(jar, memory), f"--flink-master={master}"]
         if conf_dir is not None:
-            return cls([*command, f"--flink-conf-dir={conf_dir}"], log=log)
+            return cls([*command, f"--flink-conf-dir={conf_dir}"], log=log, artifacts_dir=artifacts_dir)
         own = EMBEDDED_FLINK if master == "[local]" else {}
-        return cls(command, log=log, flink_settings={**own, **(settings or {})})
+        return cls(command, log=log, flink_settings={**own, **(settings or {})}, artifacts_dir=artifacts_dir)
 
     @classmethod
     def spark(
@@ -125,6 +138,7 @@ class JobServer:
         master: str = "local[*]",
         memory: str = MEMORY,
         settings: Mapping[str, str] | None = None,
+        artifacts_dir: str | None = None,
     ) -> JobServer:
         """For Spark.
 
@@ -140,6 +154,9 @@ class JobServer:
             Most of Java's heap, such as ``"2g"``.
         settings
             Spark's, such as ``{"spark.executor.memory": "4g"}``.
+        artifacts_dir
+            Where a job's files are kept for its workers; it has to be one that workers elsewhere can read. Default:
+            a folder for temporary files, which goes with the server.
 
         Raises
         ------
@@ -148,7 +165,8 @@ class JobServer:
         """
         own = EMBEDDED_SPARK if master.startswith("local") else {}
         properties = [f"-D{name}={value}" for name, value in {**own, **(settings or {})}.items()]
-        return cls([*_java(jar, memory, properties), f"--spark-master-url={master}"], log=log)
+        command = [*_java(jar, memory, properties), f"--spark-master-url={master}"]
+        return cls(command, log=log, artifacts_dir=artifacts_dir)
 
     def __enter__(self) -> Self:
         try:
@@ -193,7 +211,7 @@ class JobServer:
         command = [
             *self._command, "--job-host=localhost", f"--job-port={port}", "--artifact-port=0",
             "--expansion-port=-1",  # nobody asks it to expand transforms of other languages
-            f"--artifacts-dir={place / 'artifacts'}",
+            f"--artifacts-dir={self._artifacts_dir or place / 'artifacts'}",
         ]  # fmt: skip
         if self._flink_settings:
             lines = "".join(f"{name}: {value}\n" for name, value in self._flink_settings.items())
@@ -230,21 +248,24 @@ class JobServer:
 
 
 def last_words(text: str) -> str:
-    """The last lines of a Java log that tell something: no frames of a stack, no headings of log records.
+    r"""The last lines of a Java log that tell something: no frames of a stack.
 
     Examples
     --------
-    >>> last_words("Nov 21, 2026 8:38:20 PM a.B run\\nWARNING: no\\njava.io.IOException: disk\\n\\tat a.B.c(B.java:1)\\n")
-    'WARNING: no / java.io.IOException: disk'
+    >>> last_words("WARNING no\njava.io.IOException: disk\n\tat a.B.c(B.java:1)\n\t... 2 more\n")
+    'WARNING no / java.io.IOException: disk'
     """
     lines = [line.strip() for line in text.splitlines()]
-    telling = [line for line in lines if line and not re.match(r"at \S+\(|\.\.\. \d+ more|\w{3} \d+, \d{4} ", line)]
+    telling = [line for line in lines if line and not re.match(r"at \S+\(|\.\.\. \d+ more", line)]
     return " / ".join(telling[-LAST_LINES:]).rstrip(".")
 
 
 def _java(jar: Path, memory: str, properties: Sequence[str] = ()) -> list[str]:
     found = java.find()
-    return [str(found.path), f"-Xmx{memory}", *found.opening(), *properties, "-jar", str(Path(jar).absolute())]
+    logging = f"-Djava.util.logging.config.file={LOGGING}"
+    return [
+        str(found.path), f"-Xmx{memory}", *found.opening(), logging, *properties, "-jar", str(Path(jar).absolute()),
+    ]  # fmt: skip
 
 
 def _free_port() -> int:

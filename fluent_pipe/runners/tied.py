@@ -24,9 +24,7 @@ GRACE_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 
 
-def start(
-    command: Sequence[str | Path], log: BinaryIO, *, folder: Path | None = None
-) -> subprocess.Popen[bytes]:
+def start(command: Sequence[str | Path], log: BinaryIO, *, folder: Path | None = None) -> subprocess.Popen[bytes]:
     """Start a command that ends with this process; nothing that is typed at the terminal reaches it.
 
     Parameters
