@@ -76,9 +76,7 @@ class JobService:
         said = self._jobs.DescribePipelineOptions(beam_job_api_pb2.DescribePipelineOptionsRequest())
         return frozenset(option.name for option in said.options)
 
-    def run(
-        self, build: Callable[[beam.Pipeline], None], name: JobName, settings: Mapping[str, object]
-    ) -> JobResult:
+    def run(self, build: Callable[[beam.Pipeline], None], name: JobName, settings: Mapping[str, object]) -> JobResult:
         """Build a job, hand it over and wait for its end.
 
         Parameters

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place, Session
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
     from fluent_pipe.runners.job_service import JobService
+
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
@@ -46,6 +47,19 @@ class Workers:
     shared_disk: bool | None = None
     options: Mapping[str, object] = field(default_factory=dict, hash=False)
 
+    ours: ClassVar[Mapping[str, str]] = {
+        "runner": "",
+        "job_endpoint": "",
+        "job_name": "",
+        "environment_type": "worker_pool",
+        "environment_config": "worker_pool",
+        "environment_options": "container",
+        "sdk_worker_parallelism": "processes",
+        "parallelism": "parallelism",
+        "requirements_file": "requirements",
+    }
+    """Beam's options that are set here, and by which argument."""
+
     def __post_init__(self) -> None:
         call = type(self).__name__
         for name in ("parallelism", "processes"):
@@ -71,6 +85,23 @@ class Workers:
         return Capabilities(
             shared_disk=shared, parallelism=self.parallelism, machine=this_machine() if self.here else None
         )
+
+    def check(self) -> None:
+        """See that the options are Beam's, as far as is known here.
+
+        Raises
+        ------
+        ArgumentError
+            If one is not, or is set by this runner itself.
+        """
+        if self.options:
+            self.beam_options(also=self.options)
+
+    def beam_options(self, also: Collection[str]) -> dict[str, object]:
+        """``options`` as Beam takes them; ``also`` are names that a job server knows besides."""
+        from fluent_pipe.runners.options import beam_options
+
+        return beam_options(self.options, where=f"{type(self).__name__}(options=)", also=also, ours=self.ours)
 
     @contextmanager
     def environment(self, log: Path) -> Iterator[dict[str, object]]:
@@ -119,7 +150,8 @@ class _Jobs:
             service = self._service = JobService(endpoint, where=type(workers).__name__)
             self._started.callback(service.close)
             parallel = {} if workers.parallelism is None else {"parallelism": workers.parallelism}
-            self._settings = {**dict(workers.options), **parallel, **environment}
+            also = service.options() if workers.options else ()
+            self._settings = {**workers.beam_options(also), **parallel, **environment}
         return self._service
 
 
@@ -144,9 +176,6 @@ class Portable(Workers):
     def name(self) -> str:
         """For people."""
         return f"Beam job service {self.job_endpoint}"
-
-    def check(self) -> None:
-        """Nothing is looked at before the first job."""
 
     def session(self, place: Place) -> AbstractContextManager[Session]:
         """Begin to run jobs."""
