@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import pickle
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted, UserCodeError
+from fluent_pipe.steps import carrying
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class UserFunction:
             fix='Give a callable, "path/to/module.py" or "module:function".',
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As bytes of cloudpickle's: a worker may pickle it once more, by Beam's own pickler, which loses modules.
+        source = self.resolve() if carrying.is_elsewhere() else self.source  # its file may not be there
+        return _arrived, (carrying.dumps(source), self.name)
+
     @property
     def where(self) -> str:
         """Function, file and line, as a person looks for it."""
@@ -97,6 +104,10 @@ class UserFunction:
             names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
             raise UserCodeError(f"{self.source} holds no function {self.name!r}.", got=self.name, valid=names)
         return function  # type: ignore[no-any-return]
+
+
+def _arrived(content: bytes, name: str) -> UserFunction:
+    return UserFunction(pickle.loads(content), name)
 
 
 def called(function: UserFunction, callable_: Callable[..., Any], *arguments: Any, names: Iterable[str] = ()) -> Any:
