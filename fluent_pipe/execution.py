@@ -21,7 +21,7 @@ from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Prediction
 from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, StoreError
 from fluent_pipe.job import Job
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
-from fluent_pipe.runners.base import Runner, Session
+from fluent_pipe.runners.base import Place, Runner, Session
 from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.content import FileHashes, of_folder
@@ -128,7 +128,8 @@ class Execution:
             clean_abandoned(self.folder)
             sweep_unrecorded(self.folder, self.store.recorded_paths(self.name))
             sweep_resumable(self.folder)
-        with self.runner.session() as session:
+        place = Place(str(self.root), self.folder / "runs" / self.run_id)
+        with self.runner.session(place) as session:
             return self._run_jobs(session, FileHashes(self.root / "file_hashes.sqlite"))
 
     def _run_jobs(self, session: Session, hashes: FileHashes) -> RunState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -30,6 +31,22 @@ class Capabilities:
     shared_disk: bool
     parallelism: int | None = None
     machine: Machine | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run lies, for what a runner starts and leaves besides.
+
+    Parameters
+    ----------
+    root
+        Path or URL of the root of all results.
+    logs
+        Folder of this machine for the logs of what is started.
+    """
+
+    root: str
+    logs: Path
 
 
 @dataclass(frozen=True)
@@ -106,5 +123,5 @@ class Runner(Protocol):
             What is missing, and the command that brings it.
         """
 
-    def session(self) -> AbstractContextManager[Session]:
+    def session(self, place: Place) -> AbstractContextManager[Session]:
         """Begin to run jobs; whatever is started for them, at the first job, ends with the block."""

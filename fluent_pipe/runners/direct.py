@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fluent_pipe.errors import ArgumentError
-from fluent_pipe.runners.base import Capabilities, JobName, JobResult
+from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place
 from fluent_pipe.runners.machine import this_machine
 from fluent_pipe.runners.measured import seconds_by_step
 from fluent_pipe.steps import carrying
@@ -75,7 +75,7 @@ class Direct:
         """Nothing can be missing."""
 
     @contextmanager
-    def session(self) -> Iterator[Direct]:
+    def session(self, place: Place) -> Iterator[Direct]:
         """Nothing is started for a job."""
         with carrying.elsewhere() if self.mode == "multi_processing" else nullcontext():
             yield self

@@ -1,0 +1,152 @@
+"""Runners that take jobs over Beam's job service: any at an endpoint, and what Flink and Spark share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fluent_pipe.errors import ArgumentError
+from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place, Session
+from fluent_pipe.runners.machine import this_machine
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from fluent_pipe.runners.job_service import JobService
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """Where the Python workers of a portable runner are, and what its jobs are told besides.
+
+    Parameters
+    ----------
+    parallelism
+        Workers that a step's elements are spread over. None: the runner's own default.
+    worker_pool
+        ``host:port`` of a Beam worker pool, as the cluster's machines reach it: one beside each of them usually, then
+        ``"localhost:50000"``. ``fluent-pipe worker-pool`` is one.
+    container
+        Image of a container that the cluster's machines start as worker.
+    processes
+        Where neither is given, workers are on this machine: threads of this process, or that many processes.
+    shared_disk
+        Whether workers see this machine's files under the same paths. Default: True for workers on this machine.
+    options
+        Further Beam options by name.
+    """
+
+    parallelism: int | None = None
+    worker_pool: str | None = None
+    container: str | None = None
+    processes: int | None = None
+    shared_disk: bool | None = None
+    options: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        call = type(self).__name__
+        for name in ("parallelism", "processes"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ArgumentError(f"{call}({name}=) takes an integer of 1 or more, got {value!r}.")
+        elsewhere = {n: v for n in ("worker_pool", "container", "processes") if (v := getattr(self, n)) is not None}
+        if len(elsewhere) > 1:
+            raise ArgumentError(f"{call}() takes one of {', '.join(elsewhere)}: they say where workers are.")
+        if self.worker_pool is not None and not re.fullmatch(r"[^\s:/]+:\d+", self.worker_pool):
+            raise ArgumentError(
+                f"{call}(worker_pool=) takes host:port, got {self.worker_pool!r}.", fix='For example "localhost:50000".'
+            )
+
+    @property
+    def here(self) -> bool:
+        """Whether workers are on this machine, started for the run."""
+        return self.worker_pool is None and self.container is None
+
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        shared = self.here if self.shared_disk is None else self.shared_disk
+        return Capabilities(
+            shared_disk=shared, parallelism=self.parallelism, machine=this_machine() if self.here else None
+        )
+
+    @contextmanager
+    def environment(self, log: Path) -> Iterator[dict[str, object]]:
+        """Beam's options that say where workers are; those on this machine are served for as long as it lasts."""
+        if self.container is not None:
+            yield {"environment_type": "DOCKER", "environment_config": self.container}
+        elif self.worker_pool is not None:
+            yield {"environment_type": "EXTERNAL", "environment_config": self.worker_pool}
+        else:
+            from fluent_pipe.runners.worker_pool import WorkerPool, serving
+
+            pool = WorkerPool(processes=self.processes is not None, log=log)
+            with serving(pool) as address:
+                more = {} if self.processes is None else {"sdk_worker_parallelism": str(self.processes)}
+                yield {"environment_type": "EXTERNAL", "environment_config": address, **more}
+
+    @contextmanager
+    def jobs(self, service: Callable[[], AbstractContextManager[str]], place: Place) -> Iterator[Session]:
+        """Jobs handed to a service, which is started at the first of them; ``service`` gives its endpoint."""
+        with ExitStack() as started:
+            yield _Jobs(self, service, place, started)
+
+
+class _Jobs:
+    def __init__(
+        self, workers: Workers, service: Callable[[], AbstractContextManager[str]], place: Place, started: ExitStack
+    ) -> None:
+        self._workers = workers
+        self._start = service
+        self._place = place
+        self._started = started
+        self._service: JobService | None = None
+        self._settings: dict[str, object] = {}
+
+    def run(self, build: Callable[[beam.Pipeline], None], name: JobName) -> JobResult:
+        return self._at_work().run(build, name, self._settings)
+
+    def _at_work(self) -> JobService:
+        if self._service is None:
+            from fluent_pipe.runners.job_service import JobService
+
+            workers = self._workers
+            endpoint = self._started.enter_context(self._start())
+            service = self._service = JobService(endpoint, where=type(workers).__name__)
+            self._started.callback(service.close)
+            environment = self._started.enter_context(workers.environment(self._place.logs / "workers.txt"))
+            parallel = {} if workers.parallelism is None else {"parallelism": workers.parallelism}
+            self._settings = {**dict(workers.options), **parallel, **environment}
+        return self._service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portable(Workers):
+    """Hand jobs to a Beam job service that runs somewhere.
+
+    Parameters
+    ----------
+    job_endpoint
+        ``host:port`` of the job service.
+
+    Examples
+    --------
+    >>> Portable("localhost:8099", worker_pool="localhost:50000").capabilities().shared_disk
+    False
+    """
+
+    job_endpoint: str = field(kw_only=False)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"Beam job service {self.job_endpoint}"
+
+    def check(self) -> None:
+        """Nothing is looked at before the first job."""
+
+    def session(self, place: Place) -> AbstractContextManager[Session]:
+        """Begin to run jobs."""
+        return self.jobs(lambda: nullcontext(self.job_endpoint), place)

@@ -1,0 +1,143 @@
+"""A Beam worker pool: starts the workers that a runner asks for, in this process or as processes of their own.
+
+Beam's own (``apache_beam.runners.worker.worker_pool_main``) listens on every address of the machine, takes whatever
+``python`` comes first in the path, and never reads what its workers print. This one speaks the same protocol.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+from apache_beam.runners.worker import sdk_worker
+from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
+
+log = logging.getLogger(__name__)
+
+STATE_CACHE_BYTES = 100 << 20
+"""As Beam's own workers have by default: side inputs that are asked for again need no second transfer."""
+END_SECONDS = 5.0
+
+
+class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
+    """Starts and stops workers.
+
+    Parameters
+    ----------
+    processes
+        Whether each worker is a process of its own; else it is a thread of this one, which shares the libraries that
+        are loaded and is where progress is told.
+    log
+        File that worker processes write to; None for nowhere.
+    """
+
+    def __init__(self, *, processes: bool, log: Path | None = None) -> None:
+        self._as_processes = processes
+        self._log = log
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+
+    def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+        """Start a worker that gets its work from the runner's control service."""
+        try:
+            start = self._start_process if self._as_processes else _start_thread
+            start(request.worker_id, request.control_endpoint.url)
+        except Exception as error:  # told to the runner, which ends the job with it
+            return beam_fn_api_pb2.StartWorkerResponse(error=f"{type(error).__name__}: {error}")
+        return beam_fn_api_pb2.StartWorkerResponse()
+
+    def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+        """End a worker; one in this process ends by itself when the runner hangs up."""
+        with self._lock:
+            process = self._processes.pop(request.worker_id, None)
+        if process is not None:
+            _end(process)
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+    def stop(self) -> None:
+        """End all workers."""
+        with self._lock:
+            processes, self._processes = list(self._processes.values()), {}
+        for process in processes:
+            _end(process)
+
+    def _start_process(self, worker_id: str, control: str) -> None:
+        out: Any = subprocess.DEVNULL
+        if self._log is not None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            out = self._log.open("ab")
+        # Its standard input is a pipe from here: a worker whose pool is gone, killed even, reads its end and goes too.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fluent_pipe.runners.worker", "--id", worker_id, "--control", control],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        if out is not subprocess.DEVNULL:
+            out.close()
+        with self._lock:
+            self._processes[worker_id] = process
+
+
+@contextmanager
+def serving(pool: WorkerPool, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve a pool for as long as the block lasts; its address.
+
+    Parameters
+    ----------
+    host
+        Address to listen on. Default: this machine alone.
+    port
+        0 for a free one.
+    """
+    options = [("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0)]
+    server = grpc.server(shared_unbounded_instance(), options=options)
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    bound = server.add_insecure_port(f"{host}:{port}")
+    server.start()
+    try:
+        yield f"{host}:{bound}"
+    finally:
+        server.stop(1)
+        pool.stop()
+
+
+def harness(worker_id: str, control: str) -> Any:
+    """A worker of Beam's, ready to ``run()``."""
+    return sdk_worker.SdkHarness(
+        control, worker_id=worker_id, state_cache_size=STATE_CACHE_BYTES, data_buffer_time_limit_ms=0
+    )
+
+
+def _start_thread(worker_id: str, control: str) -> None:
+    worker = harness(worker_id, control)
+
+    def work() -> None:
+        try:
+            worker.run()
+        except grpc.RpcError as error:  # the runner hung up, with its last job or because it died; the job tells
+            log.info("Worker %s ends: %s", worker_id, error)
+
+    threading.Thread(name=f"worker {worker_id}", target=work, daemon=True).start()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
