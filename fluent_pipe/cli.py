@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted
+from fluent_pipe.runner_flags import RunnerCommand, RunnerName
 
 if TYPE_CHECKING:
     from fluent_pipe.pipeline import Pipeline
@@ -46,9 +47,10 @@ Metadata = Annotated[
 ]
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(cls=RunnerCommand, epilog=EXIT_CODES)
 def demo(
     root: Root = None,
+    runner: RunnerName = None,
     push: Annotated[Path, typer.Option(help="Where the model is pushed to.")] = Path("serving/flights"),
     full: Annotated[bool, typer.Option("--full", help="Tune, prove servable and score as well: minutes.")] = False,
     predictions: Annotated[Path, typer.Option(help="Where --full writes predictions.")] = Path("predictions/flights"),
@@ -58,28 +60,29 @@ def demo(
 
     settings: dict[str, Any] = {"SERVING": str(push), "PREDICTIONS": str(predictions)}
     chosen = "pipeline" if full else "short"
-    _run(loading.load(f"{loading.example('flights/pipeline.py')}:{chosen}", settings, root), refresh=())
+    _run(loading.load(f"{loading.example('flights/pipeline.py')}:{chosen}", settings, root), runner, refresh=())
 
 
-@app.command("run", epilog=EXIT_CODES)
+@app.command("run", cls=RunnerCommand, epilog=EXIT_CODES)
 def run_file(
     file: File,
     settings: Set = None,
     root: Root = None,
+    runner: RunnerName = None,
     refresh: Annotated[list[str] | None, typer.Option(help="A step to run although it is cached; repeatable.")] = None,
 ) -> None:
     """Run the pipeline of FILE."""
     from fluent_pipe import loading
 
-    _run(loading.load(file, loading.parse(settings or []), root), refresh=tuple(refresh or ()))
+    _run(loading.load(file, loading.parse(settings or []), root), runner, refresh=tuple(refresh or ()))
 
 
-@app.command(epilog=EXIT_CODES)
-def explain(file: File, settings: Set = None, root: Root = None) -> None:
-    """Print the plan of FILE: steps, cache state and Beam jobs. Runs nothing."""
+@app.command(cls=RunnerCommand, epilog=EXIT_CODES)
+def explain(file: File, settings: Set = None, root: Root = None, runner: RunnerName = None) -> None:
+    """Print the plan of FILE: steps, cache state and Beam jobs, and where they would run. Runs nothing."""
     from fluent_pipe import loading
 
-    print(loading.load(file, loading.parse(settings or []), root).plan())
+    print(loading.load(file, loading.parse(settings or []), root).plan(runner))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -212,11 +215,11 @@ def _store(root: Path | None, metadata: str | None) -> MetadataStore:
     return MetadataStore.open(folder, metadata, create=False)
 
 
-def _run(pipeline: Pipeline, *, refresh: tuple[str, ...]) -> None:
+def _run(pipeline: Pipeline, runner: str | None, *, refresh: tuple[str, ...]) -> None:
     from fluent_pipe.display.report import terminal_report
 
     try:
-        run: Run = pipeline.run(refresh=refresh)
+        run: Run = pipeline.run(runner, refresh=refresh)
     except Interrupted as error:  # before the command-line library makes an "Aborted!" of it
         print(f"{error}", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -24,6 +24,8 @@ class FluentPipeError(Exception):
         The value that was met.
     valid
         What would have been accepted. With ``got``, the nearest one is offered as "Did you mean".
+    listed
+        Whether the text lists ``valid``; without, only the nearest is named, where a list would be too long to read.
     fix
         What to do, as a sentence.
     step
@@ -42,6 +44,7 @@ class FluentPipeError(Exception):
         where: str | None = None,
         got: object = None,
         valid: Iterable[object] = (),
+        listed: bool = True,
         fix: str | None = None,
         step: str | None = None,
     ) -> None:
@@ -50,6 +53,7 @@ class FluentPipeError(Exception):
         self.where = where
         self.got = got
         self.valid = tuple(str(v) for v in valid)
+        self.listed = listed
         self.fix = fix
         self.step = step
 
@@ -61,7 +65,8 @@ class FluentPipeError(Exception):
         if self.valid:
             shown = ", ".join(self.valid[:20])
             more = len(self.valid) - 20
-            parts.append(f"There are: {shown}{f' and {more} more' if more > 0 else ''}.")
+            if self.listed:
+                parts.append(f"There are: {shown}{f' and {more} more' if more > 0 else ''}.")
             near = difflib.get_close_matches(str(self.got), self.valid, n=1) if self.got is not None else []
             if near:
                 parts.append(f"Did you mean {near[0]!r}?")

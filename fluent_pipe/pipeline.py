@@ -65,19 +65,25 @@ Call infer_schema() first.
 
     # Execution
 
-    def plan(self) -> Plan:
-        """The steps in order with their cache state, and the Beam jobs that they form. Runs nothing."""
+    def plan(self, runner: Runner | str | None = None) -> Plan:
+        """The steps in order with their cache state, and the Beam jobs that they form. Runs nothing.
+
+        Parameters
+        ----------
+        runner
+            As for :meth:`run`; the plan then says what this runner can do.
+        """
         from fluent_pipe.run import plan
 
-        return plan(self)
+        return plan(self, runner)
 
-    def explain(self) -> None:
+    def explain(self, runner: Runner | str | None = None) -> None:
         """Print :meth:`plan`."""
-        print(self.plan())
+        print(self.plan(runner))
 
     def run(
         self,
-        runner: Runner | None = None,
+        runner: Runner | str | None = None,
         *,
         refresh: str | Sequence[str] = (),
         progress: bool = True,
@@ -87,7 +93,8 @@ Call infer_schema() first.
         Parameters
         ----------
         runner
-            Where the Beam jobs run. Default: in this process.
+            Where the Beam jobs run: one of ``fp.runners``, or its name and flags as on a command line,
+            ``"flink --parallelism=8"``. Default: the environment's ``FLUENT_PIPE_RUNNER``, else in this process.
         refresh
             Ids of steps to run although they are cached.
         progress

@@ -59,11 +59,14 @@ class Plan:
         In order.
     jobs
         Ids of the steps of each Beam job, in order.
+    runner
+        The runner that was asked about, and what it can do; empty where none was.
     """
 
     name: str
     steps: tuple[PlannedStep, ...]
     jobs: tuple[tuple[str, ...], ...]
+    runner: str = ""
 
     def __str__(self) -> str:
         width = max((len(p.step.id) for p in self.steps), default=0)
@@ -75,6 +78,8 @@ class Plan:
             guards = " and ".join(c.name for c in p.step.conditions)
             why = "; ".join(filter(None, (p.stored.name if p.stored else p.reason, guards and f"if {guards} holds")))
             lines.append(f"  {p.step.id:<{width}}  {what:<7} {why}".rstrip())
+        if self.runner:
+            lines.append(f"Runner: {self.runner}")
         return "\n".join(lines)
 
 

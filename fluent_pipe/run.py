@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ from fluent_pipe.interrupts import interruptible
 from fluent_pipe.logs import logged
 from fluent_pipe.plan import Plan, make_plan
 from fluent_pipe.runners.base import Runner
-from fluent_pipe.runners.direct import Direct
+from fluent_pipe.runners.named import chosen, is_named
 from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.content import FileHashes
 from fluent_pipe.store.files import new_execution_name, writing
@@ -184,18 +184,20 @@ class Run:
         return self.artifact(kind)
 
 
-def plan(pipeline: Pipeline) -> Plan:
-    """The pipeline's plan against what its store holds. Publishes and records nothing."""
+def plan(pipeline: Pipeline, runner: Runner | str | None = None) -> Plan:
+    """The pipeline's plan against what its store holds; of a runner that is named it says what this can do."""
+    runs_on = chosen(runner) if runner is not None or is_named() else None
     there = pipeline.metadata is not None or (pipeline.root / "metadata.sqlite").is_file()
     store = MetadataStore.open(pipeline.root, pipeline.metadata, create=False) if there else None
     hashes = FileHashes(pipeline.root / "file_hashes.sqlite") if there else None
-    return make_plan(pipeline.name, pipeline.steps, store, hashes)
+    made = make_plan(pipeline.name, pipeline.steps, store, hashes)
+    return replace(made, runner=f"{runs_on.name}, {runs_on.capabilities()}") if runs_on is not None else made
 
 
 def run(
     pipeline: Pipeline,
     *,
-    runner: Runner | None = None,
+    runner: Runner | str | None = None,
     refresh: frozenset[str] = frozenset(),
     show_progress: bool = True,
 ) -> Run:
@@ -204,7 +206,7 @@ def run(
 
     if not pipeline.steps:
         raise FluentPipeError("This pipeline has no steps.", fix="Begin with from_csv() or another source.")
-    runner = runner or Direct()
+    runner = chosen(runner)
     runner.check()
     run_id = new_execution_name()
     folder = pipeline.root / pipeline.name / "runs" / run_id

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fluent_pipe.cli import app
+from fluent_pipe.errors import ArgumentError
 
 FILE = """
 from pathlib import Path
@@ -86,3 +87,49 @@ def test_a_run_that_is_not_there_is_named(finished):
     done = fluent_pipe("show", "19990101", "--root", finished.pipeline.root)
     assert done.returncode == 2
     assert "There is no run '19990101'" in done.stderr
+
+
+def test_flags_after_a_runners_name_are_the_runners(file):
+    runner = ["--runner", "direct", "--workers=2", "--mode", "multi_threading"]
+    for words in (["explain", f"{file}:finished", *runner], ["explain", *runner, f"{file}:finished"]):
+        done = CliRunner().invoke(app, words)
+        assert "Runner: in this process, 2 workers, sees this machine's files" in done.stdout, done.exception
+
+
+def test_run_takes_a_runner(file):
+    done = fluent_pipe("run", f"{file}:finished", "--runner", "direct --mode=multi_processing", "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert "pushed version 1" in done.stdout
+
+
+def test_a_runner_or_flag_that_is_not_valid_exits_with_2(file):
+    done = fluent_pipe("run", f"{file}:finished", "--runner", "direct", "--worker", 2)
+    assert done.returncode == 2
+    assert "Direct has no --worker." in done.stderr
+    assert "Did you mean '--workers'?" in done.stderr
+    assert fluent_pipe("run", f"{file}:finished", "--runner", "dirct").returncode == 2
+    assert fluent_pipe("run", f"{file}:finished", "extra").returncode == 2
+    assert fluent_pipe("run", f"{file}:finished", "--runner", "direct", "extra").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "a.py", "--refesh", "x"], "Did you mean '--refresh'?"),
+        (["run", "a.py", "--runner", "flink", "--refesh", "x"], "Did you mean '--refresh'?"),
+        (["demo", "--ful"], "Did you mean '--full'?"),
+        (["run", "a.py", "--parallelism", "8"], "Flags of a runner need --runner NAME."),
+        (["demo", "--parallelism", "8"], "Flags of a runner need --runner NAME."),
+    ],
+)
+def test_a_mistyped_flag_of_the_command_is_no_runners_flag(words, told, monkeypatch):
+    monkeypatch.setenv("FLUENT_PIPE_RUNNER", "flink")  # whose flags stand there too
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, ArgumentError)
+    assert str(error).endswith(told)
+
+
+def test_help_says_how_to_give_flags():
+    printed = CliRunner().invoke(app, ["run", "--help"]).stdout
+    assert "--runner" in printed
+    assert "FLUENT_PIPE_RUNNER" in printed

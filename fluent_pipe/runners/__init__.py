@@ -1,6 +1,36 @@
 """Where Beam jobs run."""
 
-from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place, Runner, Session
-from fluent_pipe.runners.direct import Direct
+from __future__ import annotations
 
-__all__ = ["Capabilities", "Direct", "JobName", "JobResult", "Place", "Runner", "Session"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place, Runner, Session
+from fluent_pipe.runners.named import HOMES
+
+if TYPE_CHECKING:
+    from fluent_pipe.runners.direct import Direct
+
+__all__ = [
+    "Capabilities",
+    "Dataflow",
+    "Direct",
+    "Flink",
+    "JobName",
+    "JobResult",
+    "Place",
+    "Portable",
+    "Runner",
+    "Session",
+    "Spark",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOMES:
+        return getattr(importlib.import_module(HOMES[name]), name)
+    raise AttributeError(f"fluent_pipe.runners has no {name!r}. There are: {', '.join(__all__)}.")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -26,11 +26,22 @@ class Capabilities:
         Workers that a step's elements are spread over; None where the runner decides.
     machine
         What the machine that does the work has; None where a cluster finds one that fits a step's wishes.
+
+    Examples
+    --------
+    >>> print(Capabilities(shared_disk=False, parallelism=8))
+    8 workers, sees no files of this machine, machines as steps ask for them
     """
 
     shared_disk: bool
     parallelism: int | None = None
     machine: Machine | None = None
+
+    def __str__(self) -> str:
+        workers = "as many workers as it decides" if self.parallelism is None else f"{self.parallelism} workers"
+        disk = "sees this machine's files" if self.shared_disk else "sees no files of this machine"
+        machine = "machines as steps ask for them" if self.machine is None else str(self.machine)
+        return f"{'1 worker' if self.parallelism == 1 else workers}, {disk}, {machine}"
 
 
 @dataclass(frozen=True)

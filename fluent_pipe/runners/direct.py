@@ -65,7 +65,7 @@ class Direct:
     @property
     def name(self) -> str:
         """For people."""
-        return "in this process" if self.workers == 1 else f"on this machine, {self.workers} workers"
+        return "on this machine" if self.mode == "multi_processing" else "in this process"
 
     def capabilities(self) -> Capabilities:
         """What it can do."""

@@ -30,11 +30,19 @@ class Machine:
         Processors that this process may use.
     gpu
         GPUs that this process may use.
+
+    Examples
+    --------
+    >>> print(Machine(memory=24 * 10**9, cpu=8, gpu=0))
+    24 GB of memory, 8 processors, no GPU
     """
 
     memory: int
     cpu: int
     gpu: int
+
+    def __str__(self) -> str:
+        return f"{_gigabytes(self.memory, math.floor)}, {_processors(self.cpu)}, {_gpus(self.gpu)}"
 
     def lacks(self, asked: Resources) -> str | None:
         """What is asked for and not there, as the end of a sentence; None where all is.

@@ -18,6 +18,32 @@ from fluent_pipe.steps import carrying
 
 
 @dataclass(frozen=True)
+class Sent:
+    """A function on its way, loaded where it is called: a failure to load it is then one of its step.
+
+    As bytes it may be pickled once more by a worker, with Beam's other pickler, and still be whole.
+
+    Parameters
+    ----------
+    content
+        By cloudpickle.
+    where
+        Function, file and line.
+    """
+
+    content: bytes
+    where: str
+
+    def loaded(self) -> Callable[..., Any]:
+        """The function."""
+        return pickle.loads(self.content)  # type: ignore[no-any-return]
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Load and call it."""
+        return self.loaded()(*arguments, **named)
+
+
+@dataclass(frozen=True)
 class UserFunction:
     """A user's function and where it comes from.
 
@@ -64,13 +90,17 @@ class UserFunction:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # As bytes of cloudpickle's: a worker may pickle it once more, by Beam's own pickler, which loses modules.
-        source = self.resolve() if carrying.is_elsewhere() else self.source  # its file may not be there
-        return _arrived, (carrying.dumps(source), self.name)
+        # Its file may not be there where it goes.
+        source = self.resolve() if isinstance(self.source, str) and carrying.is_elsewhere() else self.source
+        if not isinstance(source, str | Sent):
+            source = Sent(carrying.dumps(source), self.where)
+        return UserFunction, (source, self.name)
 
     @property
     def where(self) -> str:
         """Function, file and line, as a person looks for it."""
+        if isinstance(self.source, Sent):
+            return self.source.where
         if isinstance(self.source, str):
             return f"{self.name} in {self.source}" if self.is_file else self.source
         code = getattr(self.source, "__code__", None)
@@ -89,6 +119,8 @@ class UserFunction:
         UserCodeError
             If the module cannot be imported or does not hold the function.
         """
+        if isinstance(self.source, Sent):
+            return self.source.loaded()
         if callable(self.source):
             return self.source
         try:
@@ -104,10 +136,6 @@ class UserFunction:
             names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
             raise UserCodeError(f"{self.source} holds no function {self.name!r}.", got=self.name, valid=names)
         return function  # type: ignore[no-any-return]
-
-
-def _arrived(content: bytes, name: str) -> UserFunction:
-    return UserFunction(pickle.loads(content), name)
 
 
 def called(function: UserFunction, callable_: Callable[..., Any], *arguments: Any, names: Iterable[str] = ()) -> Any:
