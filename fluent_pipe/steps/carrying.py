@@ -15,7 +15,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-_OWN = __name__.partition(".")[0]
+NOT_CARRIED = (__name__.partition(".")[0], "__main__")  # staged as a wheel; always carried
 _carried: list[set[str]] = []  # names of modules carried by value, of each elsewhere() under way
 
 
@@ -46,11 +46,9 @@ def dumps(value: Any) -> bytes:
     return cloudpickle.dumps(value)  # type: ignore[no-any-return]
 
 
-def is_local(module: ModuleType) -> bool:
-    """Whether a module lies beside the user's script, rather than being installed."""
-    file = getattr(module, "__file__", None)
-    top = module.__name__.partition(".")[0]
-    return bool(file) and file.endswith(".py") and top not in (_OWN, "__main__") and not file.startswith(_installed())
+def is_local_file(file: str) -> bool:
+    """Whether a module's file lies beside the user's code, rather than being installed."""
+    return file.endswith(".py") and not file.startswith(_installed())
 
 
 def _carry_new_modules() -> None:
@@ -60,9 +58,15 @@ def _carry_new_modules() -> None:
 
     known = cloudpickle.list_registry_pickle_by_value()
     for name, module in list(sys.modules.items()):
-        if isinstance(module, ModuleType) and module.__name__ == name and name not in known and is_local(module):
+        if name not in known and _is_local(name, module):
             cloudpickle.register_pickle_by_value(module)
             _carried[-1].add(name)
+
+
+def _is_local(name: str, module: object) -> bool:
+    if not isinstance(module, ModuleType) or module.__name__ != name or name.partition(".")[0] in NOT_CARRIED:
+        return False
+    return is_local_file(getattr(module, "__file__", None) or "")
 
 
 def _unregister(name: str) -> None:
