@@ -27,6 +27,7 @@ CANCEL_SECONDS = 10.0
 LAST_WORDS_SECONDS = 3.0
 SETTINGS: Mapping[str, object] = {
     "pipeline_type_check": False,
+    "pickle_library": "cloudpickle",
     # A worker serves all stages of a job; Beam's default ends it after each, with all that it has loaded.
     "environment_cache_millis": 3_600_000,
 }
