@@ -149,8 +149,8 @@ def _build(kind: Kind, version: str, work: Path, say: Say) -> Path:
     except jar_build.NoSuchVersion:
         if version == BUILDS:
             raise
+        say(f"There are no {kind.title()} artifacts of Beam {version}; taking those of {BUILDS}.")
         if not other.is_file():
-            say(f"There are no {kind.title()} artifacts of Beam {version}; taking those of {BUILDS}.")
             jar_build.build(kind, BUILDS, work=work, say=say).replace(other)
         link = work / jar.name
         link.symlink_to(other.name)

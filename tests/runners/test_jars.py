@@ -162,9 +162,8 @@ def test_a_registry_that_does_not_answer_is_no_missing_version(mvn):
 
 
 def test_a_build_that_fails_tells_mvns_errors_and_its_log(tmp_path, mvn):
-    mvn(
-        "echo '[INFO] much'; echo '[ERROR] No space left on device -> [Help 1]'; echo '[ERROR]'; echo '[ERROR] Re-run with -X'; exit 1"
-    )
+    lines = ["[INFO] much", "[ERROR] No space left on device -> [Help 1]", "[ERROR]", "[ERROR] Re-run with -X"]
+    mvn("".join(f"echo '{line}'; " for line in lines) + "exit 1")
     with pytest.raises(RunnerError, match=r"\(exit code 1\): No space left on device\.") as error:
         jars.resolve("flink")
     log = tmp_path / "cache/jars/build-flink.log"
