@@ -30,7 +30,8 @@ KEPT = ".manifest.json"
 """The manifest as a mirrored folder holds it."""
 
 HASHES = ".hashes"
-"""Folder in what a step leaves on an object store, where workers say what they wrote: see :func:`hashes_record`."""
+"""Folder in what a step leaves on an object store, where workers say what they wrote, so that nobody need read it
+again: ``<any name>.json`` holds ``{name of a file: [bytes, hash]}``; the hash is that of ``store.content.of_file``."""
 
 _LEFT = ".fetching-"
 _LEFT_SECONDS = 24 * 3600.0
@@ -130,19 +131,6 @@ def manifest_url(execution: str) -> str:
     """
     pipeline, step, name = execution.rsplit("/", 2)
     return joined(pipeline, MANIFESTS, step, f"{name}.json")
-
-
-def hashes_record(staging: str, files: Mapping[str, tuple[int, str]]) -> tuple[str, bytes]:
-    """The file by which a worker says what it wrote, so that the driver need not read it again: its URL and content.
-
-    Parameters
-    ----------
-    staging
-        The URL that the step writes under.
-    files
-        Size, and hash as of :func:`fluent_pipe.store.content.of_file`, by name relative to ``staging``.
-    """
-    return joined(staging, HASHES, f"{secrets.token_hex(16)}.json"), json.dumps(files).encode()
 
 
 def is_complete(folder: Path) -> bool:

@@ -31,7 +31,9 @@ from fluent_pipe.store.records import Property
 
 LAYOUT = 1
 PROBE_SECONDS = 30.0
-GRACE_SECONDS = 7 * 24 * 3600.0
+GRACE_SECONDS = 14 * 24 * 3600.0
+"""Files that no manifest names are left alone so long: longer than a job of any cluster takes."""
+
 RUNS = "runs"
 
 
@@ -125,13 +127,13 @@ class Manifests:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def check(self, pipeline: str, run: str, *, seconds: float = PROBE_SECONDS) -> None:
+    def check(self, pipeline: str, run: str) -> None:
         """Make the log of a run that begins, empty: the root can be reached and written then.
 
         Raises
         ------
         StoreError
-            If not; after that many seconds if it does not answer.
+            If not; within half a minute where nothing answers.
         """
         where = joined(self.url, pipeline, RUNS, run, "log.txt")
         met: list[Exception] = []
@@ -145,12 +147,12 @@ class Manifests:
         # Not in a pool, which would wait for it: libraries look for credentials, and try again, for minutes.
         probe = threading.Thread(target=write, daemon=True)
         probe.start()
-        probe.join(seconds)
+        probe.join(PROBE_SECONDS)
         if met:
             raise met[0]
         if probe.is_alive():
             fix = "Check the network, and the credentials that the cloud's own tools use here."
-            raise StoreError(f"The root does not answer within {seconds:g} seconds.", where=self.url, fix=fix)
+            raise StoreError(f"The root does not answer within {PROBE_SECONDS:g} seconds.", where=self.url, fix=fix)
 
     def pipelines(self) -> list[str]:
         """Names of the pipelines in the root."""
