@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fluent_pipe.errors import ArgumentError, StoreError
-from fluent_pipe.remote import checked, get, is_remote, joined, read_bytes
+from fluent_pipe.remote import EXTRAS, checked, get, is_remote, joined, read_bytes
 
 MANIFESTS = "_manifests"
 """Folder of a pipeline, on the object store, that holds a manifest for each execution: ``<step>/<execution>.json``."""
@@ -66,6 +66,8 @@ class Root:
         >>> Root.of("results").url, Root.of("gs://bucket/results/").url
         ('', 'gs://bucket/results')
         """
+        if isinstance(location, Path) and location.parts[:1] and location.parts[0] in {f"{s}:" for s in EXTRAS}:
+            raise ArgumentError("A path cannot hold a URL.", got=location, fix='Give root= as text: root="gs://...".')
         if isinstance(location, Path) or not is_remote(location):
             return cls(Path(location).absolute())
         scheme, _, rest = checked(location, what="root=").partition("://")

@@ -188,6 +188,7 @@ chain(sys.argv[1], sys.argv[2]).run(progress=False)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_before_the_manifest_leaves_nothing(bucket: str, csv: Path, machine: Path, local: fp.Run) -> None:
     root = f"{bucket}/killed"
     killed = subprocess.run([sys.executable, "-c", KILLED, root, str(csv)], check=False, capture_output=True)
@@ -306,13 +307,15 @@ def test_a_store_that_does_not_answer_is_refused_soon(
     try:
         with pytest.raises(StoreError, match=r"does not answer|cannot be written"):
             chain(f"{bucket}/root", csv).run(progress=False)
+        with pytest.raises(StoreError, match=r"does not answer|cannot be read"):
+            chain(f"{bucket}/root", csv).plan()
     finally:
         fsspec.filesystem(scheme).clear_instance_cache()
     assert time.monotonic() - begun < 10
 
 
-@pytest.mark.parametrize("root", ["http://bucket/x", "gs://", "s3:///"])
-def test_a_root_that_is_no_bucket_is_refused_at_the_call(root: str) -> None:
+@pytest.mark.parametrize("root", ["http://bucket/x", "gs://", "s3:///", Path("gs://bucket")])
+def test_a_root_that_is_no_bucket_is_refused_at_the_call(root: str | Path) -> None:
     with pytest.raises(ArgumentError, match="root="):
         fp.Pipeline("trips", root=root)
 
