@@ -200,6 +200,47 @@ def serve(
         raise typer.Exit(130) from None
 
 
+@app.command("worker-pool", epilog=EXIT_CODES)
+def worker_pool(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 50000,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of them.")] = "127.0.0.1",
+    log: Annotated[Path | None, typer.Option(help="File for what workers print. Default: nowhere.")] = None,
+) -> None:
+    """Start Python workers for a Flink or Spark cluster, as it asks for them: run it beside each of its machines."""
+    import time
+
+    from fluent_pipe.runners.worker_pool import WorkerPool, serving
+
+    with serving(WorkerPool(processes=True, log=log, packages=True), host=host, port=port) as address:
+        print(f"Workers at {address}. Ctrl-C ends them.", flush=True)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+
+@app.command(epilog=EXIT_CODES)
+def runners(
+    prepare: Annotated[
+        str | None, typer.Option(metavar="flink|spark", help="Get the jar of its job server ready, ahead of a run.")
+    ] = None,
+) -> None:
+    """List where pipelines can run, what each has found here, and the command that brings what is missing."""
+    from fluent_pipe.runners import available, jars, java
+
+    if prepare is None:
+        from fluent_pipe.results import text_table
+
+        print(text_table([found.row() for found in available.everything()]))
+        return
+    kind = next((k for k in jars.KINDS if k == prepare), None)
+    if kind is None:
+        raise ArgumentError(f"--prepare takes no {prepare!r}.", got=prepare, valid=jars.KINDS)
+    java.find()
+    print(jars.resolve(kind, say=lambda text: print(text, file=sys.stderr)))
+
+
 def _root(root: Path | None) -> Path:
     from fluent_pipe.pipeline import Pipeline
 

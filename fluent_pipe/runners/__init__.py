@@ -10,6 +10,9 @@ from fluent_pipe.runners.named import HOMES
 
 if TYPE_CHECKING:
     from fluent_pipe.runners.direct import Direct
+    from fluent_pipe.runners.flink import Flink
+    from fluent_pipe.runners.portable import Portable
+    from fluent_pipe.runners.spark import Spark
 
 __all__ = [
     "Capabilities",

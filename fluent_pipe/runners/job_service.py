@@ -27,6 +27,7 @@ CANCEL_SECONDS = 10.0
 LAST_WORDS_SECONDS = 3.0
 SETTINGS: Mapping[str, object] = {
     "pipeline_type_check": False,
+    "pickle_library": "cloudpickle",
     # A worker serves all stages of a job; Beam's default ends it after each, with all that it has loaded.
     "environment_cache_millis": 3_600_000,
 }
@@ -76,9 +77,7 @@ class JobService:
         said = self._jobs.DescribePipelineOptions(beam_job_api_pb2.DescribePipelineOptionsRequest())
         return frozenset(option.name for option in said.options)
 
-    def run(
-        self, build: Callable[[beam.Pipeline], None], name: JobName, settings: Mapping[str, object]
-    ) -> JobResult:
+    def run(self, build: Callable[[beam.Pipeline], None], name: JobName, settings: Mapping[str, object]) -> JobResult:
         """Build a job, hand it over and wait for its end.
 
         Parameters

@@ -10,9 +10,10 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,14 @@ from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
+from fluent_pipe.runners.staged_packages import install
+
 log = logging.getLogger(__name__)
 
 STATE_CACHE_BYTES = 100 << 20
 """As Beam's own workers have by default: side inputs that are asked for again need no second transfer."""
 END_SECONDS = 5.0
+WORKER = (sys.executable, "-m", "fluent_pipe.runners.worker")
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
@@ -37,20 +41,26 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         Whether each worker is a process of its own; else it is a thread of this one, which shares the libraries that
         are loaded and is where progress is told.
     log
-        File that worker processes write to; None for nowhere.
+        File that worker processes write to, in a folder that exists; None for nowhere.
+    packages
+        Whether worker processes install what a job brings along, before all else.
     """
 
-    def __init__(self, *, processes: bool, log: Path | None = None) -> None:
+    def __init__(self, *, processes: bool, log: Path | None = None, packages: bool = False) -> None:
         self._as_processes = processes
         self._log = log
+        self._packages = tempfile.TemporaryDirectory(prefix="fluent_pipe_workers_") if packages else None
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
         """Start a worker that gets its work from the runner's control service."""
         try:
-            start = self._start_process if self._as_processes else _start_thread
-            start(request.worker_id, request.control_endpoint.url)
+            if self._as_processes:
+                self._start_process(request)
+            else:
+                self._start_thread(request.worker_id, request.control_endpoint.url)
         except Exception as error:  # told to the runner, which ends the job with it
             return beam_fn_api_pb2.StartWorkerResponse(error=f"{type(error).__name__}: {error}")
         return beam_fn_api_pb2.StartWorkerResponse()
@@ -69,25 +79,39 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             processes, self._processes = list(self._processes.values()), {}
         for process in processes:
             _end(process)
+        for thread in self._threads:  # they end when the runner is gone
+            thread.join(END_SECONDS)
+        if self._packages:
+            self._packages.cleanup()
 
-    def _start_process(self, worker_id: str, control: str) -> None:
-        out: Any = subprocess.DEVNULL
-        if self._log is not None:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            out = self._log.open("ab")
+    def _start_thread(self, worker_id: str, control: str) -> None:
+        worker = harness(worker_id, control)
+
+        def work() -> None:
+            try:
+                worker.run()
+            except grpc.RpcError as error:  # the runner hung up, with its last job or because it died; the job tells
+                log.info("Worker %s ends: %s", worker_id, error)
+
+        thread = threading.Thread(name=f"worker {worker_id}", target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _start_process(self, request: Any) -> None:
+        site = install(request, Path(self._packages.name, request.worker_id)) if self._packages else None
+        path = [str(site)] * (site is not None) + [folder for folder in sys.path if folder]
         # Its standard input is a pipe from here: a worker whose pool is gone, killed even, reads its end and goes too.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fluent_pipe.runners.worker", "--id", worker_id, "--control", control],
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        if out is not subprocess.DEVNULL:
-            out.close()
+        with self._log.open("ab") if self._log else nullcontext(subprocess.DEVNULL) as out:
+            process = subprocess.Popen(
+                [*WORKER, "--id", request.worker_id, "--control", request.control_endpoint.url],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            )
         with self._lock:
-            self._processes[worker_id] = process
+            self._processes[request.worker_id] = process
 
 
 @contextmanager
@@ -118,18 +142,6 @@ def harness(worker_id: str, control: str) -> Any:
     return sdk_worker.SdkHarness(
         control, worker_id=worker_id, state_cache_size=STATE_CACHE_BYTES, data_buffer_time_limit_ms=0
     )
-
-
-def _start_thread(worker_id: str, control: str) -> None:
-    worker = harness(worker_id, control)
-
-    def work() -> None:
-        try:
-            worker.run()
-        except grpc.RpcError as error:  # the runner hung up, with its last job or because it died; the job tells
-            log.info("Worker %s ends: %s", worker_id, error)
-
-    threading.Thread(name=f"worker {worker_id}", target=work, daemon=True).start()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
