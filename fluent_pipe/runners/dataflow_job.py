@@ -77,7 +77,12 @@ class DataflowJobs:
         at = None if template is None else joined(template, steps_name(name))
         dataflow = DataflowRunner()
         with tempfile.TemporaryDirectory() as folder:
-            pipeline = beam.Pipeline(runner=dataflow, options=self._options(name, at, Path(folder)))
+            options = self._options(name, at, Path(folder))
+            try:
+                pipeline = beam.Pipeline(runner=dataflow, options=options)
+            except ValueError as error:
+                said = "; ".join(str(error).splitlines()[1:]) or str(error)
+                raise RunnerError(f"Beam does not take the options of the job: {said}") from error
             build(pipeline)
             with _explained():
                 sent = pipeline.run()

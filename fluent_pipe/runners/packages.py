@@ -130,19 +130,22 @@ def staged(requirements: str | os.PathLike[str] | Sequence[str] | None, folder: 
 
 
 def download(requirements: Sequence[str], folder: Path) -> list[Path]:
-    """Bring what is required into a folder, as wheels for Beam's containers, without what that requires in turn.
+    """Bring what is required below a folder, as wheels for Beam's containers, without what that requires in turn.
+
+    What other requirements have left there stays, and is not among the wheels returned.
 
     Raises
     ------
     RunnerError
         If one cannot be had; the error names it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    into = folder / hashlib.sha256("\n".join(requirements).encode()).hexdigest()[:16]
+    into.mkdir(parents=True, exist_ok=True)
     tags = ["--only-binary=:all:", "--platform", PLATFORM, "--python-version", "{}.{}".format(*sys.version_info)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check", *tags]
     for requirement in requirements:
         done = subprocess.run(
-            [*command, "--dest", str(folder), requirement],
+            [*command, "--dest", str(into), requirement],
             capture_output=True,
             text=True,
             timeout=DOWNLOAD_SECONDS,
@@ -150,7 +153,7 @@ def download(requirements: Sequence[str], folder: Path) -> list[Path]:
         )
         if done.returncode:
             raise _not_had(requirement, done.stderr)
-    return sorted(p for p in folder.iterdir() if p.suffix == ".whl")
+    return sorted(p for p in into.iterdir() if p.suffix == ".whl")
 
 
 def _not_had(requirement: str, said: str) -> RunnerError:
