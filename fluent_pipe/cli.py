@@ -220,6 +220,27 @@ def worker_pool(
             raise typer.Exit(130) from None
 
 
+@app.command(epilog=EXIT_CODES)
+def runners(
+    prepare: Annotated[
+        str | None, typer.Option(metavar="flink|spark", help="Get the jar of its job server ready, ahead of a run.")
+    ] = None,
+) -> None:
+    """List where pipelines can run, what each has found here, and the command that brings what is missing."""
+    from fluent_pipe.runners import available, jars, java
+
+    if prepare is None:
+        from fluent_pipe.results import text_table
+
+        print(text_table([found.row() for found in available.everything()]))
+        return
+    kind = next((k for k in jars.KINDS if k == prepare), None)
+    if kind is None:
+        raise ArgumentError(f"--prepare takes no {prepare!r}.", got=prepare, valid=jars.KINDS)
+    java.find()
+    print(jars.resolve(kind, say=lambda text: print(text, file=sys.stderr)))
+
+
 def _root(root: Path | None) -> Path:
     from fluent_pipe.pipeline import Pipeline
 

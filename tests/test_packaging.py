@@ -43,7 +43,9 @@ def test_the_wheel_holds_the_package_its_examples_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {n.split("/")[0] for n in names}
     assert tops == {"fluent_pipe", next(t for t in tops if t.endswith(".dist-info"))}
-    assert {"fluent_pipe/py.typed", "fluent_pipe/examples/flights/pipeline.py"} <= set(names)
+    files = {"py.typed", "examples/flights/pipeline.py", "runners/logging.properties"}
+    files |= {f"runners/maven/{kind}.xml" for kind in ("flink", "spark")}
+    assert {f"fluent_pipe/{file}" for file in files} <= set(names)
 
 
 @pytest.mark.slow
