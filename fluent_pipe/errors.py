@@ -122,6 +122,10 @@ class RunnerError(FluentPipeError):
     """A runner cannot be used: something that it needs is missing, or it ended a job for reasons of its own."""
 
 
+class TemplateWritten(RunnerError):
+    """A job was written as a template, ``where``, and nothing has run, as ``Dataflow(template_location=)`` asks."""
+
+
 class ResourceError(FluentPipeError):
     """A step asks for more memory, processors or GPUs than this machine has; raised before any work starts."""
 

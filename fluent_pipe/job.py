@@ -15,6 +15,7 @@ from fluent_pipe.errors import FluentPipeError, StepFailed
 from fluent_pipe.imports import quick_imports, without_ipython
 from fluent_pipe.plan import artifact, resolve_earlier
 from fluent_pipe.runners.base import JobName, JobResult, Session
+from fluent_pipe.runners.failures import missing_on_workers
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.store.files import Staging, disk_is_full
 from fluent_pipe.store.resumable import Resumable
@@ -141,6 +142,14 @@ class Job:
             progress.forget(step.id)
 
     def _explain(self, error: Exception, components: Mapping[str, Component]) -> FluentPipeError:
+        explained = self._meant(error, components)
+        missing = missing_on_workers(f"{explained}\n{error}")
+        if missing is None:
+            return explained
+        missing.step = explained.step
+        return missing
+
+    def _meant(self, error: Exception, components: Mapping[str, Component]) -> FluentPipeError:
         kept = [c.context.kept_failure() for c in components.values()]
         known = next((k for k in kept if k is not None), None)
         if known is not None:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-
 from fluent_pipe.errors import FluentPipeError, UserCodeError
+from fluent_pipe.steps import carrying
 from fluent_pipe.steps.functions import UserFunction
 
 _INSTALLED = tuple({sysconfig.get_paths()[k] for k in ("purelib", "platlib", "stdlib")})
@@ -44,7 +43,7 @@ class Carried:
         self.where = function.where
         self._loaded: tuple[Callable[..., Any], dict[str, Any]] | None = None
         try:
-            self._content = cloudpickle.dumps((function, arguments))
+            self._content = carrying.dumps((function, arguments))
         except Exception as error:
             raise UserCodeError(
                 f"{self.name} cannot be sent to workers: {type(error).__name__}: {error}.",

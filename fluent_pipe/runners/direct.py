@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,7 @@ from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place
 from fluent_pipe.runners.machine import this_machine
 from fluent_pipe.runners.measured import seconds_by_step
+from fluent_pipe.steps import carrying
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -76,7 +77,8 @@ class Direct:
     @contextmanager
     def session(self, place: Place) -> Iterator[Direct]:
         """Nothing is started for a job."""
-        yield self
+        with carrying.elsewhere() if self.mode == "multi_processing" else nullcontext():
+            yield self
 
     def run(self, build: Callable[[beam.Pipeline], None], name: JobName | None = None) -> JobResult:
         """Build a job on a new Beam pipeline, run it and wait for its end."""
@@ -89,6 +91,7 @@ class Direct:
         options = PipelineOptions(
             flags=[],
             pipeline_type_check=False,
+            pickle_library="cloudpickle",  # dill, this version's default, loses globals on their way to other processes
             direct_running_mode=self.mode,
             direct_num_workers=self.workers,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import pickle
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -13,6 +14,33 @@ from pathlib import Path
 from typing import Any
 
 from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted, UserCodeError
+from fluent_pipe.steps import carrying
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A function on its way, loaded where it is called: a failure to load it is then one of its step.
+
+    As bytes it may be pickled once more by a worker, with Beam's other pickler, and still be whole.
+
+    Parameters
+    ----------
+    content
+        By cloudpickle.
+    where
+        Function, file and line.
+    """
+
+    content: bytes
+    where: str
+
+    def loaded(self) -> Callable[..., Any]:
+        """The function."""
+        return pickle.loads(self.content)  # type: ignore[no-any-return]
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Load and call it."""
+        return self.loaded()(*arguments, **named)
 
 
 @dataclass(frozen=True)
@@ -61,9 +89,18 @@ class UserFunction:
             fix='Give a callable, "path/to/module.py" or "module:function".',
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its file may not be there where it goes.
+        source = self.resolve() if isinstance(self.source, str) and carrying.is_elsewhere() else self.source
+        if not isinstance(source, str | Sent):
+            source = Sent(carrying.dumps(source), self.where)
+        return UserFunction, (source, self.name)
+
     @property
     def where(self) -> str:
         """Function, file and line, as a person looks for it."""
+        if isinstance(self.source, Sent):
+            return self.source.where
         if isinstance(self.source, str):
             return f"{self.name} in {self.source}" if self.is_file else self.source
         code = getattr(self.source, "__code__", None)
@@ -82,6 +119,8 @@ class UserFunction:
         UserCodeError
             If the module cannot be imported or does not hold the function.
         """
+        if isinstance(self.source, Sent):
+            return self.source.loaded()
         if callable(self.source):
             return self.source
         try:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from fluent_pipe.artifacts import TYPES, Artifact, Examples
 from fluent_pipe.errors import ArgumentError
+from fluent_pipe.steps import carrying
 from fluent_pipe.steps.base import ArtifactType, Pairs
 from fluent_pipe.steps.functions import UserFunction
 
@@ -84,9 +85,8 @@ class UserComponent:
     arguments: Pairs = field(default=(), hash=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        import cloudpickle  # by value: the function's own name means this component
-
-        return _rebuilt, (cloudpickle.dumps([getattr(self, f.name) for f in fields(self)]),)
+        # By cloudpickle, that is by value: the function's own name means this component.
+        return _rebuilt, (carrying.dumps([getattr(self, f.name) for f in fields(self)]),)
 
     def __call__(self, *unnamed: Any, **arguments: Any) -> UserComponent:
         """The same component with arguments.

@@ -1,0 +1,66 @@
+"""What a runner's or a worker's text means, where it speaks of the workers and not of the data."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from importlib import metadata
+from importlib.machinery import ModuleSpec
+
+from fluent_pipe.errors import RunnerError
+from fluent_pipe.steps import carrying
+
+_NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
+
+
+def missing_on_workers(text: str) -> RunnerError | None:
+    """The error for a module that workers lack and this machine has; None if ``text`` tells of no such thing.
+
+    A module that is not here either is a mistake in the user's code, on any runner.
+
+    Parameters
+    ----------
+    text
+        What was raised on a worker, or all that the runner said.
+
+    Examples
+    --------
+    >>> print(missing_on_workers("ModuleNotFoundError: No module named 'rich'").fact)
+    The workers lack the package 'rich', which is installed here.
+    >>> missing_on_workers("ModuleNotFoundError: No module named 'not_here_either'") is None
+    True
+    """
+    named = _NO_MODULE.findall(text)
+    found = _found(named[-1]) if named else None
+    if found is None:
+        return None
+    top = found.name.partition(".")[0]
+    if top not in carrying.NOT_CARRIED and carrying.is_local_file(found.origin or ""):
+        return RunnerError(
+            f"The workers lack the module {found.name!r}, which lies beside your code.",
+            where=found.origin,
+            got=found.name,
+            fix="Import it at the top of the file that uses it, not inside a function: then it travels along. "
+            "Or make a package of it and install that on the workers.",
+        )
+    package = next(iter(metadata.packages_distributions().get(top, [top])))
+    return RunnerError(
+        f"The workers lack the package {package!r}, which is installed here.",
+        got=found.name,
+        fix=f"Install it where they run; or, if the runner takes it, give it "
+        f'requirements=["{package}{_version(package)}"].',
+    )
+
+
+def _found(module: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+
+
+def _version(package: str) -> str:
+    try:
+        return f"=={metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return ""
