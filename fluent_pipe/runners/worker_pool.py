@@ -6,13 +6,15 @@ Beam's own (``apache_beam.runners.worker.worker_pool_main``) listens on every ad
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
+
+from fluent_pipe import progress
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +74,9 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             processes, self._processes = list(self._processes.values()), {}
         for process in processes:
             _end(process)
+        until = time.monotonic() + END_SECONDS
         for thread in self._threads:  # they end when the runner is gone
-            thread.join(END_SECONDS)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _start_thread(self, worker_id: str, control: str) -> None:
         worker = harness(worker_id, control)
@@ -91,15 +96,26 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         if self._log is not None:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             out = self._log.open("ab")
+        reports, told = os.pipe()
         # Its standard input is a pipe from here: a worker whose pool is gone, killed even, reads its end and goes too.
         process = subprocess.Popen(
-            [sys.executable, "-m", "fluent_pipe.runners.worker", "--id", worker_id, "--control", control],
+            [
+                sys.executable,
+                "-m",
+                "fluent_pipe.runners.worker",
+                f"--id={worker_id}",
+                f"--control={control}",
+                f"--reports={told}",
+            ],
             stdin=subprocess.PIPE,
+            pass_fds=(told,),
             stdout=out,
             stderr=out,
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
+        os.close(told)
+        threading.Thread(target=_relay, args=(reports,), daemon=True).start()
         if out is not subprocess.DEVNULL:
             out.close()
         with self._lock:
@@ -134,6 +150,13 @@ def harness(worker_id: str, control: str) -> Any:
     return sdk_worker.SdkHarness(
         control, worker_id=worker_id, state_cache_size=STATE_CACHE_BYTES, data_buffer_time_limit_ms=0
     )
+
+
+def _relay(reports: int) -> None:
+    """Pass on what a worker process reports; at home in the driver's process, where it is shown."""
+    with os.fdopen(reports, encoding="utf-8") as lines, suppress(ValueError):  # the last line of one that was killed
+        for line in lines:
+            progress.relay(*json.loads(line))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
