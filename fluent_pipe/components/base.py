@@ -103,7 +103,7 @@ class Context:
         return error
 
 
-def _count(step: str, rows: int, detail: str | None) -> None:
+def _count(step: str, rows: int, detail: str | None) -> None:  # noqa: ARG001 - a carrier takes both
     """Count what a step reports in Beam's words too, which reach the driver from any worker, at the end of the job."""
     if rows:
         Metrics.counter(COUNTERS, step).inc(rows)  # nothing, on a thread that no bundle is on

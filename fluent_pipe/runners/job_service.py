@@ -149,7 +149,7 @@ class _Handed(PortableRunner):  # type: ignore[misc]
         proto = self._optimize_pipeline(pipeline, options)
         job, messages, states = handle.submit(proto)
         states.cancel() if hasattr(states, "cancel") else None
-        labels = {id: transform.unique_name for id, transform in proto.components.transforms.items()}
+        labels = {known: transform.unique_name for known, transform in proto.components.transforms.items()}
         return _Job(self._service, job, messages, self._name, labels)
 
 
