@@ -211,7 +211,7 @@ def worker_pool(
 
     from fluent_pipe.runners.worker_pool import WorkerPool, serving
 
-    with serving(WorkerPool(processes=True, log=log), host=host, port=port) as address:
+    with serving(WorkerPool(processes=True, log=log, packages=True), host=host, port=port) as address:
         print(f"Workers at {address}. Ctrl-C ends them.", flush=True)
         try:
             while True:

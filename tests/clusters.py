@@ -1,4 +1,4 @@
-"""Real clusters on loopback for the tests: standalone Flink and Spark, and Beam worker pools. All end with the block."""
+"""Real clusters on loopback for the tests: standalone Flink and Spark, Beam worker pools. All end with the block."""
 
 from __future__ import annotations
 
@@ -15,18 +15,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from fluent_pipe.runners import java
+from fluent_pipe.runners.job_server import QUICK
+
 MEGABYTE = 1 << 20
 START_SECONDS = 90
-OPENED = "java.base/{0}=ALL-UNNAMED"
-PACKAGES = "java.lang java.lang.invoke java.lang.reflect java.io java.net java.nio java.util java.util.concurrent " \
-    "java.util.concurrent.atomic java.util.concurrent.locks java.text java.time sun.net.util sun.nio.ch sun.nio.cs " \
-    "sun.security.action sun.util.calendar"  # fmt: skip
-JAVA = [
-    "java",
-    *(part for package in PACKAGES.split() for part in ("--add-opens", OPENED.format(package))),
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-]
 
 
 @contextmanager
@@ -112,8 +105,10 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
         "taskmanager.cpu.cores": 1.0,
         "taskmanager.memory.task.heap.size": f"{512 * MEGABYTE}b",
         "taskmanager.memory.task.off-heap.size": "0b",
-        "taskmanager.memory.network.min": f"{512 * MEGABYTE}b",
-        "taskmanager.memory.network.max": f"{512 * MEGABYTE}b",
+        "taskmanager.memory.network.min": f"{256 * MEGABYTE}b",
+        "taskmanager.memory.network.max": f"{256 * MEGABYTE}b",
+        # 512 for each of the many results of TFT's analysis are more than any network memory holds.
+        "taskmanager.network.sort-shuffle.min-buffers": 16,
         "taskmanager.memory.managed.size": f"{256 * MEGABYTE}b",
         "taskmanager.memory.framework.heap.size": f"{128 * MEGABYTE}b",
         "taskmanager.memory.framework.off-heap.size": f"{128 * MEGABYTE}b",
@@ -130,9 +125,17 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
         "rootLogger.level = WARN\nrootLogger.appenderRef.out.ref = Out\nappender.out.name = Out\n"
         "appender.out.type = CONSOLE\nappender.out.layout.type = PatternLayout\n"
     )
-    java = [*JAVA, f"-Dlog4j.configurationFile={conf / 'log4j.properties'}", "-cp", f"{jars}/*"]
-    manager = [*java, "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"]
-    worker = [*java, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"]
+    found = java.find()
+    command = [
+        str(found.path),
+        *found.opening(),
+        *QUICK,
+        f"-Dlog4j.configurationFile={conf / 'log4j.properties'}",
+        "-cp",
+        f"{jars}/*",
+    ]
+    manager = [*command, "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"]
+    worker = [*command, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"]
     with ExitStack() as started:
         log = folder / "job-manager.txt"
         started.enter_context(process([*manager, "--configDir", str(conf)], log))

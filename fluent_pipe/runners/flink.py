@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
+from fluent_pipe import progress
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.base import Place, Session
 from fluent_pipe.runners.portable import Workers
@@ -25,6 +28,8 @@ class Flink(Workers):
         manager of a cluster; then ``worker_pool`` or ``container`` says where its Python workers are.
     jar
         Beam's job server for Flink. Default: found, or built once; ``fluent-pipe runners`` tells.
+    settings
+        Flink's own, such as ``{"taskmanager.memory.network.max": "512mb"}``.
     memory
         Heap of the job server, in Java's words.
 
@@ -36,7 +41,15 @@ class Flink(Workers):
 
     master: str = field(default="[local]", kw_only=False)
     jar: str | Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
     memory: str = "2g"
+
+    ours: ClassVar[Mapping[str, str]] = {
+        **Workers.ours,
+        "flink_master": "master",
+        "flink_job_server_jar": "jar",
+        "flink_conf_dir": "settings",
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,18 +65,32 @@ class Flink(Workers):
         return f"Flink {self.master}"
 
     def check(self) -> None:
-        """Java, and the job server's jar."""
+        """See that Java is there, and a jar that was given.
+
+        Raises
+        ------
+        RunnerError
+            If Java is not, or too old; with the command that brings it.
+        ArgumentError
+            If an option or the jar cannot be used.
+        """
+        from fluent_pipe.runners import jars, java
+
+        super().check()
+        java.find()
+        if self.jar is not None:
+            jars.resolve("flink", self.jar)
 
     def session(self, place: Place) -> AbstractContextManager[Session]:
-        """Begin to run jobs."""
+        """Begin to run jobs: one job server, started at the first, takes all of them."""
         return self.jobs(lambda: self._server(place), place)
 
     @contextmanager
     def _server(self, place: Place) -> Iterator[str]:
-        import subprocess, socket
-        s = socket.socket(); s.bind(("127.0.0.1", 0)); port = s.getsockname()[1]; s.close()
-        p = subprocess.Popen(["java", *__import__("os").environ.get("JOPTS","").split(), "-Xmx"+self.memory, "-jar", str(self.jar), "--flink-master", self.master, "--job-host", "127.0.0.1", "--job-port", str(port), "--artifact-port", "0", "--expansion-port", "0", "--artifacts-dir", "/tmp/beam-art"], stdout=(place.logs/"job-server.txt").open("w"), stderr=subprocess.STDOUT)
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            p.kill(); p.wait()
+        from fluent_pipe.runners import jars
+        from fluent_pipe.runners.job_server import JobServer
+
+        jar = jars.resolve("flink", self.jar, say=partial(progress.say, self.name))
+        log = place.logs / "job_server.txt"
+        with JobServer.flink(jar, log=log, master=self.master, memory=self.memory, settings=self.settings) as server:
+            yield server.endpoint

@@ -36,6 +36,7 @@ LOST_SECONDS = 5.0
 """How long a job service may not be reached; a moment's silence of a network is no end."""
 SETTINGS: Mapping[str, object] = {
     "pipeline_type_check": False,
+    "pickle_library": "cloudpickle",
     # A worker serves all stages of a job; Beam's default ends it after each, with all that it has loaded.
     "environment_cache_millis": 3_600_000,
 }

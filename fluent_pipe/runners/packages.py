@@ -103,6 +103,32 @@ def requirement_lines(requirements: str | os.PathLike[str] | Sequence[str] | Non
     return tuple(_checked(line, f"{file}, line {at}") for at, line in enumerate(lines, 1) if line)
 
 
+def staged(requirements: str | os.PathLike[str] | Sequence[str] | None, folder: Path) -> dict[str, object]:
+    """Beam's options that have workers install this package, and what is required besides.
+
+    Parameters
+    ----------
+    requirements
+        As :func:`requirement_lines` takes them.
+    folder
+        Gets the file that Beam reads.
+
+    Raises
+    ------
+    ArgumentError, RunnerError
+        As :func:`requirement_lines` and :func:`wheel` do.
+    """
+    lines = requirement_lines(requirements)
+    files = [line for line in lines if Path(line).is_file()]
+    named = [line for line in lines if line not in files]
+    options: dict[str, object] = {"extra_packages": [*files, str(wheel())], "requirements_cache": "skip"}
+    if named:
+        file = folder / "requirements.txt"
+        file.write_text("".join(f"{line}\n" for line in named))
+        options["requirements_file"] = str(file)
+    return options
+
+
 def download(requirements: Sequence[str], folder: Path) -> list[Path]:
     """Bring what is required into a folder, as wheels for Beam's containers, without what that requires in turn.
 

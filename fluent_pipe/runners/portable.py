@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from fluent_pipe import progress
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place, Session
 from fluent_pipe.runners.machine import this_machine
+from fluent_pipe.runners.packages import requirement_lines
+from fluent_pipe.steps import carrying
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
     from fluent_pipe.runners.job_service import JobService
-JOB_SERVER_LOG = "job-server.txt"
+JOB_SERVER_LOG = "job_server.txt"
 """Name, in the folder of logs, of what a job server that was started for the run writes."""
 
 
@@ -39,6 +41,9 @@ class Workers:
         Where neither is given, workers are on this machine: threads of this process, or that many processes.
     shared_disk
         Whether workers see this machine's files under the same paths. Default: True for workers on this machine.
+    requirements
+        What workers elsewhere install besides this package, which is staged for them as a wheel: the path of a
+        requirements file, or a list such as ``["pandera==0.22.1"]``; a wheel's path may stand in it.
     options
         Further Beam options by name.
     """
@@ -48,7 +53,21 @@ class Workers:
     container: str | None = None
     processes: int | None = None
     shared_disk: bool | None = None
+    requirements: str | Sequence[str] | None = None
     options: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    ours: ClassVar[Mapping[str, str]] = {
+        "runner": "",
+        "job_endpoint": "",
+        "job_name": "",
+        "environment_type": "worker_pool",
+        "environment_config": "worker_pool",
+        "environment_options": "container",
+        "sdk_worker_parallelism": "processes",
+        "parallelism": "parallelism",
+        "requirements_file": "requirements",
+    }
+    """Beam's options that are set here, and by which argument."""
 
     def __post_init__(self) -> None:
         call = type(self).__name__
@@ -62,6 +81,11 @@ class Workers:
         if self.worker_pool is not None and not re.fullmatch(r"[^\s:/]+:\d+", self.worker_pool):
             raise ArgumentError(
                 f"{call}(worker_pool=) takes host:port, got {self.worker_pool!r}.", fix='For example "localhost:50000".'
+            )
+        if requirement_lines(self.requirements) and self.here:
+            raise ArgumentError(
+                f"{call}(requirements=) is for workers elsewhere; here they are on this machine.",
+                fix="Install what they need in this environment.",
             )
 
     @property
@@ -81,6 +105,23 @@ class Workers:
             shared_disk=shared, parallelism=self.parallelism, machine=this_machine() if self.here else None
         )
 
+    def check(self) -> None:
+        """See that the options are Beam's, as far as is known here.
+
+        Raises
+        ------
+        ArgumentError
+            If one is not, or is set by this runner itself.
+        """
+        if self.options:
+            self.beam_options(also=self.options)
+
+    def beam_options(self, also: Collection[str]) -> dict[str, object]:
+        """``options`` as Beam takes them; ``also`` are names that a job server knows besides."""
+        from fluent_pipe.runners.options import beam_options
+
+        return beam_options(self.options, where=f"{type(self).__name__}(options=)", also=also, ours=self.ours)
+
     @contextmanager
     def environment(self, log: Path) -> Iterator[dict[str, object]]:
         """Beam's options that say where workers are; those on this machine are served for as long as it lasts."""
@@ -96,10 +137,20 @@ class Workers:
                 more = {} if self.processes is None else {"sdk_worker_parallelism": str(self.processes)}
                 yield {"environment_type": "EXTERNAL", "environment_config": address, **more}
 
+    def staged(self, folder: Path) -> dict[str, object]:
+        """Options for what workers elsewhere install."""
+        if self.here:
+            return {}
+        from fluent_pipe.runners import packages
+
+        return packages.staged(self.requirements, folder)
+
     @contextmanager
     def jobs(self, service: Callable[[], AbstractContextManager[str]], place: Place) -> Iterator[Session]:
         """Jobs handed to a service, which is started at the first of them; ``service`` gives its endpoint."""
         with ExitStack() as started:
+            if not self.here or self.processes is not None:
+                started.enter_context(carrying.elsewhere())
             yield _Jobs(self, service, place, started)
 
 
@@ -134,7 +185,13 @@ class _Jobs:
             self._service = service
             self._started.callback(service.close)
             parallel = {} if workers.parallelism is None else {"parallelism": workers.parallelism}
-            self._settings = {**dict(workers.options), **parallel, **environment}
+            also = service.options() if workers.options else ()
+            self._settings = {
+                **workers.beam_options(also),
+                **parallel,
+                **environment,
+                **workers.staged(self._place.logs),
+            }
         return self._service
 
 
@@ -159,9 +216,6 @@ class Portable(Workers):
     def name(self) -> str:
         """For people."""
         return f"Beam job service {self.job_endpoint}"
-
-    def check(self) -> None:
-        """Nothing is looked at before the first job."""
 
     def session(self, place: Place) -> AbstractContextManager[Session]:
         """Begin to run jobs."""

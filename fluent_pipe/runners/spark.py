@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
+from fluent_pipe import progress
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.base import Place, Session
 from fluent_pipe.runners.portable import Workers
@@ -27,6 +30,8 @@ class Spark(Workers):
         its Python workers are.
     jar
         Beam's job server for Spark. Default: found, or built once; ``fluent-pipe runners`` tells.
+    settings
+        Spark's own, such as ``{"spark.executor.memory": "4g"}``.
     memory
         Heap of the job server, in Java's words; embedded, all work is done in it.
 
@@ -38,7 +43,10 @@ class Spark(Workers):
 
     master: str = field(default="local[*]", kw_only=False)
     jar: str | Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
     memory: str = "2g"
+
+    ours: ClassVar[Mapping[str, str]] = {**Workers.ours, "spark_master_url": "master", "spark_job_server_jar": "jar"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,33 +62,32 @@ class Spark(Workers):
         return f"Spark {self.master}"
 
     def check(self) -> None:
-        """Java, and the job server's jar."""
+        """See that Java is there, and a jar that was given.
+
+        Raises
+        ------
+        RunnerError
+            If Java is not, or too old; with the command that brings it.
+        ArgumentError
+            If an option or the jar cannot be used.
+        """
+        from fluent_pipe.runners import jars, java
+
+        super().check()
+        java.find()
+        if self.jar is not None:
+            jars.resolve("spark", self.jar)
 
     def session(self, place: Place) -> AbstractContextManager[Session]:
-        """Begin to run jobs."""
+        """Begin to run jobs: one job server, started at the first, takes all of them."""
         return self.jobs(lambda: self._server(place), place)
 
     @contextmanager
     def _server(self, place: Place) -> Iterator[str]:
-        import os
-        import socket
-        import subprocess
+        from fluent_pipe.runners import jars
+        from fluent_pipe.runners.job_server import JobServer
 
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-        s.close()
-        p = subprocess.Popen(
-            [
-                "java", *os.environ.get("JOPTS", "").split(), "-Xmx" + self.memory, "-jar", str(self.jar),
-                "--spark-master-url", self.master, "--job-host", "127.0.0.1", "--job-port", str(port),
-                "--artifact-port", "0", "--expansion-port", "0", "--artifacts-dir", "/tmp/beam-art",
-            ],
-            stdout=(place.logs / "job-server.txt").open("w"),
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            p.kill()
-            p.wait()
+        jar = jars.resolve("spark", self.jar, say=partial(progress.say, self.name))
+        log = place.logs / "job_server.txt"
+        with JobServer.spark(jar, log=log, master=self.master, memory=self.memory, settings=self.settings) as server:
+            yield server.endpoint
