@@ -94,6 +94,10 @@ def whole_chain(runners: dict[str, str], folder: Path) -> str:
     return "\n".join(lines)
 
 
+def _row(name: str, cells: list[str]) -> str:
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
 def _told(pattern: str, root: Path, runner: str, *, until: str = "push_to") -> dict[str, Any]:
     arguments = ("--csv", pattern, "--root", root, "--runner", runner, "--until", until)
     return measured("ours.py", *arguments, figures=root.with_suffix(".json"))
