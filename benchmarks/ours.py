@@ -51,9 +51,7 @@ def main() -> None:
     parser.add_argument("--csv", required=True, help="flights, as CSV; a pattern of files too")
     parser.add_argument("--root", type=Path, required=True, help="folder of all results")
     parser.add_argument("--until", default="push_to", help="the last step to run")
-    parser.add_argument(
-        "--runner", help="a name and its flags, as for `fluent-pipe run --runner`"
-    )
+    parser.add_argument("--runner", help="a name and its flags, as for `fluent-pipe run --runner`")
     parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
     asked = parser.parse_args()
     run = flights(asked.csv, asked.root.absolute(), until=asked.until).run(asked.runner)

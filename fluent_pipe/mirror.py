@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
 import shutil
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fluent_pipe.caches import cache_folder
 from fluent_pipe.errors import ArgumentError, StoreError
 from fluent_pipe.remote import EXTRAS, checked, get, is_remote, joined, read_bytes
 
@@ -89,15 +89,6 @@ class Root:
         if not self.url or not path.is_relative_to(self.home):
             return ""
         return joined(self.url, *path.relative_to(self.home).parts)
-
-
-def cache_folder() -> Path:
-    """Where this machine keeps copies: the environment's ``FLUENT_PIPE_CACHE``, else ``~/.cache/fluent_pipe``."""
-    given = os.environ.get("FLUENT_PIPE_CACHE")
-    if given:
-        return Path(given).absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "fluent_pipe"
 
 
 def home_of(url: str) -> Path:

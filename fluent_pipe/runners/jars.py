@@ -11,9 +11,7 @@ rename, and a lock lets one process at a time fetch or build it::
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from fluent_pipe.caches import cache_folder
 from fluent_pipe.errors import ArgumentError, RunnerError
 from fluent_pipe.runners import jar_build, jar_download
 
@@ -112,16 +111,6 @@ def look(kind: Kind) -> Look:
     if there is not None:
         return Look(there[0], f"{there[0]} ({there[1]})", None)
     return Look(None, f"no jar for Beam {version}", f"fluent-pipe runners --prepare {kind}")
-
-
-def cache_folder() -> Path:
-    """Where files are kept that can be had again: ``FLUENT_PIPE_CACHE``, else in the user's folder for caches."""
-    own = os.environ.get("FLUENT_PIPE_CACHE")
-    if own:
-        return Path(own).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/fluent_pipe"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fluent_pipe"
 
 
 def beam_version() -> str:

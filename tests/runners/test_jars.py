@@ -206,14 +206,3 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_variable(tmp_
 def test_look_tells_the_command_and_makes_nothing(tmp_path):
     assert jars.look("spark").fix == "fluent-pipe runners --prepare spark"
     assert not (tmp_path / "cache").exists()
-
-
-def test_the_cache_is_where_the_system_keeps_caches(tmp_path, monkeypatch):
-    monkeypatch.delenv("FLUENT_PIPE_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert jars.cache_folder() == tmp_path / "home/.cache/fluent_pipe"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert jars.cache_folder() == tmp_path / "fluent_pipe"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert jars.cache_folder() == tmp_path / "home/Library/Caches/fluent_pipe"
