@@ -103,7 +103,13 @@ def requirement_lines(requirements: str | os.PathLike[str] | Sequence[str] | Non
     return tuple(_checked(line, f"{file}, line {at}") for at, line in enumerate(lines, 1) if line)
 
 
-def staged(requirements: str | os.PathLike[str] | Sequence[str] | None, folder: Path) -> dict[str, object]:
+def staged(
+    requirements: str | os.PathLike[str] | Sequence[str] | None,
+    folder: Path,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    own: bool = True,
+) -> dict[str, object]:
     """Beam's options that have workers install this package, and what is required besides.
 
     Parameters
@@ -112,16 +118,25 @@ def staged(requirements: str | os.PathLike[str] | Sequence[str] | None, folder: 
         As :func:`requirement_lines` takes them.
     folder
         Gets the file that Beam reads.
+    cache
+        Folder that requirements are downloaded into, and staged from. None: workers download them.
+    own
+        Whether this package is staged; a container may hold it.
 
     Raises
     ------
     ArgumentError, RunnerError
-        As :func:`requirement_lines` and :func:`wheel` do.
+        As :func:`requirement_lines`, :func:`download` and :func:`wheel` do.
     """
     lines = requirement_lines(requirements)
     files = [line for line in lines if Path(line).is_file()]
     named = [line for line in lines if line not in files]
-    options: dict[str, object] = {"extra_packages": [*files, str(wheel())], "requirements_cache": "skip"}
+    if named and cache is not None:
+        files += map(str, download(named, Path(cache)))
+    if own:
+        files.append(str(wheel()))
+    # Beam itself would run pip for each job, and show what it prints.
+    options: dict[str, object] = {"requirements_cache": "skip", **({"extra_packages": files} if files else {})}
     if named:
         file = folder / "requirements.txt"
         file.write_text("".join(f"{line}\n" for line in named))

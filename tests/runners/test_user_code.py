@@ -119,15 +119,11 @@ def pipeline(folder):
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    if sys.argv[2] == "pool":
-        sys.path.append(sys.argv[3])
-        from tests.runners.worker_pool import WorkerPool
+    folder, project = map(Path, sys.argv[1:])
+    sys.path.append(str(project))
+    from tests.runners.worker_pool import WorkerPool
 
-        runner = WorkerPool()
-    else:
-        runner = fp.runners.Direct(workers=2, mode="multi_processing")
-    run = pipeline(folder).run(runner=runner, progress=False)
+    run = pipeline(folder).run(runner=WorkerPool(), progress=False)
     print(run.state, run.artifact(Counted).facts())
 """
 
@@ -143,10 +139,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["pool", "multi_processing"])
-def test_functions_of_a_script_take_their_globals_closures_and_modules_beside_it_to_other_processes(folder, workers):
+def test_functions_of_a_script_take_their_globals_closures_and_modules_beside_it_to_other_processes(folder):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "script.py", str(folder), workers, str(PROJECT)],
+        [sys.executable, "-W", "ignore", "script.py", str(folder), str(PROJECT)],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -162,7 +157,10 @@ def miles(folder):
     return fp.Pipeline("miles", root=folder / "root").from_csv(folder / "miles.csv")
 
 
-def test_a_module_file_goes_to_other_processes_by_value_with_the_module_beside_it(folder, miles):
+@pytest.mark.parametrize(
+    "runner", [WorkerPool(), fp.runners.Direct(workers=2, mode="multi_processing")], ids=["pool", "multi_processing"]
+)
+def test_a_module_file_goes_to_other_processes_by_value_with_the_module_beside_it(folder, miles, runner):
     (folder / "rows.py").write_text(
         "import importlib.util\n"
         "import pyarrow as pa\n"
@@ -171,7 +169,7 @@ def test_a_module_file_goes_to_other_processes_by_value_with_the_module_beside_i
         "    assert importlib.util.find_spec('beside') is None\n"
         "    return pa.RecordBatch.from_arrays([times(batch['miles'])], ['miles'])\n"
     )
-    run = miles.map(str(folder / "rows.py")).run(runner=WorkerPool(), progress=False)
+    run = miles.map(str(folder / "rows.py")).run(runner=runner, progress=False)
     assert max(max(run.examples.table(split)["miles"].to_pylist()) for split in run.examples.splits) == 36.0
 
 
