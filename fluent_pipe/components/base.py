@@ -96,10 +96,12 @@ class Context:
         return joined(self.staging, name)
 
     def gather(self, *names: str) -> None:
-        """Bring folders that other workers have written into :attr:`folder`. Nothing happens on a shared disk."""
+        """Have folders that other workers wrote, all if none is named, in :attr:`folder` too."""
         if self.is_remote:
             for name in names:
                 fetched(joined(self.staging, name), self.folder / name)
+            if not names:
+                fetched(self.staging, self.folder)
 
     @contextmanager
     def explained(self) -> Iterator[None]:

@@ -106,7 +106,7 @@ class Preprocess(Component):
         )
 
     def _look(self, schema: schema_pb2.Schema) -> Mapping[str, ColumnFacts]:
-        files = self._examples.value.files(self._step.split_names[0])
+        files = self._examples.value.addresses(self._step.split_names[0])
         label = self._step.label
         wanted = {name: limit for name, limit in limits(schema).items() if name != label}
         facts = column_facts(files, wanted, rows=LOOK_AT_ROWS)
@@ -195,7 +195,7 @@ class _Publish:
         described = describe(metadata.schema, folder, self._sizes)
         facts: dict[str, Any] = {"label": self._label, "weight": self._weight}
         facts.update(self._label_facts(described, label_summaries(self._splits, parts)))
-        facts["splits"] = publish_parts(folder, self._splits, parts)
+        facts["splits"] = publish_parts(self._context.staged, self._splits, parts)
         facts.update(described)
         facts["categories"] = self._categories
         raw = dataset_metadata.DatasetMetadata(schema=self._used)

@@ -110,11 +110,7 @@ class OnStore:
                 system.rm([f"{path}/{name}" for name in names])
 
     def remove_folder(self, folder: str) -> None:
-        where = joined(self.url, folder)
-        with remote.reaching(where, "written"):
-            system, path = remote.file_system(where)
-            if system.exists(path):
-                system.rm(path, recursive=True)
+        remote.remove(joined(self.url, folder))
 
     def records(self) -> dict[str, Known]:
         """What was recorded of the files, by name."""
@@ -174,7 +170,7 @@ def scratch(url: str) -> Path:
 
 
 def fetched(url: str, folder: Path) -> None:
-    """Have in ``folder`` what lies at ``url``, hidden files left out; nothing where nothing lies there."""
+    """Have in ``folder`` what lies at ``url``, hidden files left out."""
     with remote.reaching(url):
         system, path = remote.file_system(url)
         names = [str(n).removeprefix(path).strip("/") for n in system.find(path)]
