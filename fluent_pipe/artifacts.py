@@ -85,7 +85,7 @@ def _arrive(kind: type[A], fields: dict[str, Any]) -> A:
 
 
 class _Split(Artifact):
-    rows = ("Split-*/*.parquet",)
+    rows: ClassVar[tuple[str, ...]] = ("Split-*/*.parquet",)
 
     def split(self, name: str) -> Path:
         """Folder of one split; of a root on an object store, it holds rows only after :meth:`files`."""

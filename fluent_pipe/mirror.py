@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fluent_pipe.errors import StoreError
+from fluent_pipe.errors import ArgumentError, StoreError
 from fluent_pipe.remote import checked, get, is_remote, joined, read_bytes
 
 MANIFESTS = "_manifests"
@@ -55,16 +55,31 @@ class Root:
     def of(cls, location: str | Path) -> Root:
         """The root at a path or URL.
 
+        Raises
+        ------
+        ArgumentError
+            If the URL is of a scheme that is not supported, or names no bucket.
+
         Examples
         --------
         >>> Root.of("results").url, Root.of("gs://bucket/results/").url
         ('', 'gs://bucket/results')
         """
-        url = checked(location, what="root=") if isinstance(location, str) and is_remote(location) else ""
-        return cls(home_of(url) if url else Path(location).absolute(), url)
+        if isinstance(location, Path) or not is_remote(location):
+            return cls(Path(location).absolute())
+        scheme, _, rest = checked(location, what="root=").partition("://")
+        if not rest:
+            raise ArgumentError("root= names no bucket.", got=location, fix=f"For example {scheme}://bucket/results.")
+        url = f"{'gs' if scheme == 'gcs' else scheme}://{rest}"  # two names of one scheme, but one home
+        return cls(home_of(url), url)
+
+    @property
+    def location(self) -> Path | str:
+        """The folder, or the URL."""
+        return self.url or self.home
 
     def __str__(self) -> str:
-        return self.url or str(self.home)
+        return str(self.location)
 
     def url_of(self, path: Path) -> str:
         """Where a folder of the home lies on the object store; empty for a local root, or a folder outside."""
@@ -96,7 +111,7 @@ def nearby(address: str) -> str:
     """
     if not is_remote(address):
         return address
-    root, parts = address, []
+    root, parts = address, list[str]()
     while root.count("/") > 2:
         root, _, name = root.rpartition("/")
         parts.insert(0, name)

@@ -51,7 +51,8 @@ def checked(location: str, *, what: str) -> str:
     found = _SCHEME.match(location)
     if found is not None and found[1] not in EXTRAS:
         raise ArgumentError(f"{what} has a scheme that is not supported.", got=found[1], valid=list(EXTRAS))
-    return location.rstrip("/")
+    scheme, slashes, rest = location.partition("://")
+    return f"{scheme}{slashes}{rest.rstrip('/')}"
 
 
 def joined(location: str, *names: str) -> str:

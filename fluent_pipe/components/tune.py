@@ -64,6 +64,7 @@ class Tune(Component):
         self._schema = schema.value
         self._search: Search | None = None
         self._asked: list[Asked] = []
+        self._trials = Path()
 
     def prepare(self) -> None:
         """Learn the space and ask for the first trials, before the first job."""
@@ -71,7 +72,7 @@ class Tune(Component):
             return
         progress.report(self.context.step, detail="looking at build_model")
         check_splits(self._step, self._graph)
-        trials = _kept(self.context) / TRIALS
+        self._trials = trials = _kept(self.context) / TRIALS
         trials.mkdir(parents=True, exist_ok=True)
         self._hand_out(trials)
         own = self.context.folder / ".oracle"
@@ -98,7 +99,7 @@ class Tune(Component):
         if self._search is None:
             return False
         if self.context.is_remote:
-            fetched(joined(self.context.staging, DELIVERED), _kept(self.context) / TRIALS)
+            fetched(joined(self.context.staging, DELIVERED), self._trials)
         self._search.tell()
         progress.report(self.context.step, detail="choosing what to try next")
         self._asked = self._search.ask()

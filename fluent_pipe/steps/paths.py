@@ -6,12 +6,13 @@ import glob
 import os
 from pathlib import Path
 
+from fluent_pipe.mirror import Root
 from fluent_pipe.remote import file_system, is_remote, reaching
 
 
-def default_root() -> Path:
-    """The folder of all results where none is given: the environment's ``FLUENT_PIPE_ROOT``, else ``.fluent_pipe``."""
-    return Path(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe")).absolute()
+def default_root() -> Path | str:
+    """Folder or URL of all results where none is given: the environment's ``FLUENT_PIPE_ROOT``, or ``.fluent_pipe``."""
+    return Root.of(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe")).location
 
 
 def matches(pattern: str) -> list[str]:

@@ -6,11 +6,12 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import BinaryIO
 
 from fluent_pipe.errors import InputError
 from fluent_pipe.remote import file_system, is_remote, reaching
@@ -113,7 +114,7 @@ def of_file(path: Path, cache: FileHashes | None = None) -> str:
     return value
 
 
-def of_files(locations: Sequence[str], cache: FileHashes | None = None) -> list[str]:
+def of_locations(locations: Sequence[str], cache: FileHashes | None = None) -> list[str]:
     """Hash of each of some files, given as paths or URLs.
 
     What lies on an object store is not read: its tag there, which changes with the content, is taken in place of that.
@@ -163,13 +164,36 @@ def of_folder(path: Path, cache: FileHashes | None = None, *, leave_out: str = "
     InputError
         If the folder is missing or one of its files cannot be read.
     """
+    return of_files({name: value for name, (_, value) in files_of(path, cache).items()}, leave_out=leave_out)
+
+
+def files_of(path: Path, cache: FileHashes | None = None) -> dict[str, tuple[int, str]]:
+    """Size and hash of the files in a folder by relative name, without those whose name starts with a dot.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or one of its files cannot be read.
+    """
     if not path.is_dir():
         raise InputError("There is no such folder.", where=str(path))
+    return {file.relative_to(path).as_posix(): (file.stat().st_size, of_file(file, cache)) for file in _files(path)}
+
+
+def of_files(hashes: Mapping[str, str], *, leave_out: str = "") -> str:
+    """Hash of a folder, as :func:`of_folder`, from the hashes of its files by relative name."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for name, file in sorted((file.relative_to(path).as_posix(), file) for file in _files(path)):
-        if fnmatch(name, leave_out):
-            continue
-        digest.update(f"{len(name.encode())}:{name}={of_file(file, cache)}\n".encode())
+    for name, value in sorted(hashes.items()):
+        if not fnmatch(name, leave_out):
+            digest.update(f"{len(name.encode())}:{name}={value}\n".encode())
+    return digest.hexdigest()
+
+
+def of_stream(stream: BinaryIO) -> str:
+    """Hash of what a stream gives, as :func:`of_file`."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    while chunk := stream.read(_CHUNK_BYTES):
+        digest.update(chunk)
     return digest.hexdigest()
 
 

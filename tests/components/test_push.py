@@ -20,6 +20,7 @@ from fluent_pipe.components.inputs import Input
 from fluent_pipe.errors import StoreError
 from fluent_pipe.evaluation import reasons
 from fluent_pipe.runners.direct import Direct
+from fluent_pipe.steps import destinations
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.delivery import PushTo
 from fluent_pipe.steps.limits import at_least

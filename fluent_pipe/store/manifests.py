@@ -1,0 +1,267 @@
+"""Manifests: what exists on an object store. One small file an execution, written last and by one request.
+
+Layout under the URL of a root::
+
+    <pipeline>/<step>/<execution>/...               files; nothing looks at them before a manifest names them
+    <pipeline>/_manifests/<step>/<execution>.json   the manifest: all that the metadata store records, and the files
+    <pipeline>/_manifests/runs/<run>.json           a run that has ended
+    <pipeline>/runs/<run>/log.txt                   its log
+
+Manifests lie together, so that one listing tells what a pipeline has.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from fluent_pipe.artifacts import Artifact
+from fluent_pipe.errors import StoreError
+from fluent_pipe.mirror import MANIFESTS
+from fluent_pipe.remote import AT_ONCE, file_system, joined, reaching, read_bytes, remove, write_bytes
+from fluent_pipe.store.files import EXECUTION_NAME, age_of
+from fluent_pipe.store.records import Property
+
+LAYOUT = 1
+PROBE_SECONDS = 30.0
+GRACE_SECONDS = 7 * 24 * 3600.0
+RUNS = "runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All that is known of one published execution.
+
+    Parameters
+    ----------
+    pipeline, run, step, step_type, execution
+        Where it belongs.
+    key, fingerprint, seconds, properties
+        As recorded in the metadata store.
+    produces
+        Names of the artifact types that it left.
+    inputs
+        What it read, by the name of the input: ``type``, ``place``, ``step``, ``execution`` and ``fingerprint``.
+    files
+        Size and hash of its files, by name relative to its folder.
+    rows
+        Names of those that are read in parts, and not copied with the others.
+    published
+        When, seconds since 1970.
+    layout
+        Version of this format.
+    """
+
+    pipeline: str
+    run: str
+    step: str
+    step_type: str
+    execution: str
+    key: str
+    fingerprint: str
+    seconds: float
+    produces: tuple[str, ...]
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    properties: Mapping[str, Property] = field(default_factory=dict)
+    files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
+    published: float = field(default_factory=time.time)
+    layout: int = LAYOUT
+
+    @property
+    def place(self) -> str:
+        """The execution's folder relative to the root."""
+        return f"{self.pipeline}/{self.step}/{self.execution}"
+
+    def encoded(self) -> bytes:
+        """As it is written."""
+        return json.dumps(asdict(self), indent=1).encode()
+
+    @classmethod
+    def decoded(cls, content: bytes, *, where: str) -> Manifest:
+        """From what :meth:`encoded` wrote.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read, or a newer version wrote it.
+        """
+        try:
+            values: dict[str, Any] = json.loads(content)
+            if values["layout"] > LAYOUT:
+                raise StoreError(
+                    f"The manifest was written with layout {values['layout']}; this version reads up to {LAYOUT}.",
+                    where=where,
+                    fix="Upgrade fluent-pipe, or choose another root. Nothing was changed.",
+                )
+            return cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            fix = "Remove it: its execution then does not exist."
+            raise StoreError(f"The manifest cannot be read: {error}.", where=where, fix=fix) from error
+
+
+def row_names(files: Collection[str], produces: Collection[type[Artifact]]) -> tuple[str, ...]:
+    """Those of an execution's files that are read in parts, by the types that it leaves."""
+    patterns = {pattern for kind in produces for pattern in kind.rows}
+    return tuple(sorted(name for name in files if any(PurePosixPath(name).match(p) for p in patterns)))
+
+
+class Manifests:
+    """The manifests of one root on an object store.
+
+    Parameters
+    ----------
+    url
+        Of the root.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def check(self, pipeline: str, run: str, *, seconds: float = PROBE_SECONDS) -> None:
+        """Make the log of a run that begins, empty: the root can be reached and written then.
+
+        Raises
+        ------
+        StoreError
+            If not; after that many seconds if it does not answer.
+        """
+        where = joined(self.url, pipeline, RUNS, run, "log.txt")
+        met: list[Exception] = []
+
+        def write() -> None:
+            try:
+                write_bytes(where, b"")
+            except Exception as error:
+                met.append(error)
+
+        # Not in a pool, which would wait for it: libraries look for credentials, and try again, for minutes.
+        probe = threading.Thread(target=write, daemon=True)
+        probe.start()
+        probe.join(seconds)
+        if met:
+            raise met[0]
+        if probe.is_alive():
+            fix = "Check the network, and the credentials that the cloud's own tools use here."
+            raise StoreError(f"The root does not answer within {seconds:g} seconds.", where=self.url, fix=fix)
+
+    def pipelines(self) -> list[str]:
+        """Names of the pipelines in the root."""
+        return self._names(self.url)
+
+    def listed(self, pipeline: str) -> tuple[set[str], set[str]]:
+        """What a pipeline has, by one listing: executions as ``<step>/<execution>``, and ids of runs that have ended.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        executions, runs = set(), set()
+        folder = joined(self.url, pipeline, MANIFESTS)
+        for found in sizes(folder):
+            step, slash, file = found.partition("/")
+            name = file.removesuffix(".json")
+            if slash and name != file:
+                runs.add(name) if step == RUNS else executions.add(f"{step}/{name}")
+        return executions, runs
+
+    def read(self, pipeline: str, executions: Collection[str]) -> list[Manifest]:
+        """Manifests of executions, each after those of its inputs; one that was removed meanwhile is left out."""
+        found = self._read(pipeline, executions)
+        manifests = {m.place: m for m in (Manifest.decoded(content, where=url) for url, content in found)}
+        return list(_inputs_first(manifests))
+
+    def read_runs(self, pipeline: str, runs: Collection[str]) -> list[dict[str, Any]]:
+        """What was written of runs by :meth:`put_run`."""
+        return [json.loads(content) for _, content in self._read(pipeline, [f"{RUNS}/{run}" for run in runs])]
+
+    def put_run(self, pipeline: str, run: str, facts: Mapping[str, Any]) -> None:
+        """Tell other machines of a run that has ended."""
+        write_bytes(joined(self.url, pipeline, MANIFESTS, RUNS, f"{run}.json"), json.dumps(facts, indent=1).encode())
+
+    def sweep(self, pipeline: str, named: Collection[str], *, grace_seconds: float = GRACE_SECONDS) -> list[str]:
+        """Remove files that no manifest names, of runs that were killed long ago.
+
+        A folder's age is that in its name: when its job began, or its upload.
+
+        Returns
+        -------
+        list of str
+            URLs that were removed.
+        """
+        removed = []
+        above = joined(self.url, pipeline)
+        for step in self._names(above):
+            if step in (RUNS, MANIFESTS):
+                continue
+            for name in self._names(joined(above, step)):
+                old = EXECUTION_NAME.fullmatch(name) and age_of(name) >= grace_seconds
+                if old and f"{step}/{name}" not in named:
+                    remove(joined(above, step, name))
+                    removed.append(joined(above, step, name))
+        return removed
+
+    def _read(self, pipeline: str, names: Collection[str]) -> list[tuple[str, bytes]]:
+        urls = [joined(self.url, pipeline, MANIFESTS, f"{name}.json") for name in names]
+
+        def content(url: str) -> list[tuple[str, bytes]]:
+            with suppress(FileNotFoundError):
+                return [(url, read_bytes(url))]
+            return []
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return [pair for pairs in pool.map(content, urls) for pair in pairs]
+
+    @staticmethod
+    def _names(folder: str) -> list[str]:
+        """Names of the folders in one."""
+        with reaching(folder, "listed"):
+            system, path = file_system(folder)
+            try:
+                found = system.ls(path, detail=True)
+            except FileNotFoundError:
+                return []
+        return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "directory")
+
+
+def sizes(folder: str) -> dict[str, int]:
+    """Sizes of all files in a folder on an object store, by relative name; empty if there are none.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read.
+    """
+    with reaching(folder, "listed"):
+        system, path = file_system(folder)
+        try:
+            found = system.find(path, detail=True)
+        except FileNotFoundError:
+            return {}
+    names = {name.removeprefix(path.rstrip("/") + "/"): entry["size"] for name, entry in found.items()}
+    return {name: size for name, size in names.items() if name and not name.endswith("/")}  # markers of folders
+
+
+def _inputs_first(manifests: Mapping[str, Manifest]) -> Iterator[Manifest]:
+    """By time, but after their inputs whatever the clocks of machines say."""
+    given: set[str] = set()
+
+    def visit(manifest: Manifest) -> Iterator[Manifest]:
+        if manifest.place in given:
+            return
+        given.add(manifest.place)
+        for read in manifest.inputs.values():
+            if read["place"] in manifests:
+                yield from visit(manifests[read["place"]])
+        yield manifest
+
+    for manifest in sorted(manifests.values(), key=lambda m: m.published):
+        yield from visit(manifest)
