@@ -166,13 +166,13 @@ def scratch(url: str) -> Path:
     return _of_process(url, os.getpid())
 
 
-def fetched(url: str, folder: Path) -> None:
-    """Have in ``folder`` what lies at ``url``, hidden files left out."""
+def fetched(url: str, folder: Path, *, hidden: bool = False) -> None:
+    """Have in ``folder`` what lies at ``url``, hidden files only where they are asked for."""
     with remote.reaching(url):
         system, path = remote.file_system(url)
         names = [str(n).removeprefix(path).strip("/") for n in system.find(path)]
-    names = [name for name in names if name and not any(part.startswith(".") for part in name.split("/"))]
-    remote.get({joined(url, name): folder / name for name in names})
+    wanted = [n for n in names if n and (hidden or not any(part.startswith(".") for part in n.split("/")))]
+    remote.get({joined(url, name): folder / name for name in wanted})
 
 
 def visible_files(folder: Path) -> Iterator[Path]:

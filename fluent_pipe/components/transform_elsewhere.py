@@ -25,7 +25,7 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam import common, impl
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 
-from fluent_pipe.components.staged import fetched, scratch, visible_files
+from fluent_pipe.components.staged import fetched, scratch
 from fluent_pipe.remote import get, joined, put
 
 _create_saved_model = impl._create_v2_saved_model  # noqa: SLF001 - TFT has no public place for this
@@ -94,7 +94,8 @@ class _Create:
         with tempfile.TemporaryDirectory(prefix="fluent_pipe-") as folder:
             made = Path(_create_saved_model(known, folder, *rest))
             where = joined(self.url, uuid.uuid4().hex)
-            put({joined(where, file.relative_to(made).as_posix()): file for file in visible_files(made)})
+            files = [file for file in made.rglob("*") if file.is_file()]  # TFT's own metadata is hidden
+            put({joined(where, file.relative_to(made).as_posix()): file for file in files})
         return where
 
     def _here(self, value: tf.Tensor) -> tf.Tensor:
@@ -122,7 +123,7 @@ def _infer(saved_model: str, *rest: Any) -> dataset_metadata.DatasetMetadata:
 def _folder(url: str) -> Path:
     """A copy of a folder, made once a process."""
     copy = scratch(url)
-    fetched(url, copy)
+    fetched(url, copy, hidden=True)
     return copy
 
 
