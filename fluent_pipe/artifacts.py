@@ -52,7 +52,7 @@ class Artifact:
     """Patterns of files that the folder holds beside the facts; looked at after a component of the user's own."""
     copies: ClassVar[str] = ""
     """Files that say again what others say, as a glob; they do not count in the fingerprint."""
-    rows: ClassVar[tuple[str, ...]] = ()
+    fetched_later: ClassVar[tuple[str, ...]] = ()
     """Patterns of large files, read in parts: they are not fetched from an object store before they are asked for."""
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
@@ -85,7 +85,7 @@ def _arrive(kind: type[A], fields: dict[str, Any]) -> A:
 
 
 class _Split(Artifact):
-    rows: ClassVar[tuple[str, ...]] = ("Split-*/*.parquet",)
+    fetched_later: ClassVar[tuple[str, ...]] = ("Split-*/*.parquet",)
 
     def split(self, name: str) -> Path:
         """Folder of one split; of a root on an object store, it holds rows only after :meth:`files`."""
@@ -124,7 +124,7 @@ class Examples(_Split):
     beside: ClassVar[str] = "parquet"
     copies: ClassVar[str] = "Split-*/data_tfrecord-*.gz"  # tfx-bsl writes features in any order
 
-    rows = ("Split-*/*.parquet", "parquet/Split-*/*.parquet", copies)
+    fetched_later = ("Split-*/*.parquet", "parquet/Split-*/*.parquet", copies)
 
     def _names(self, split: str) -> list[str]:
         beside = mirror.row_files(self.path, self.url, f"{self.beside}/Split-{split}", "*.parquet")

@@ -129,15 +129,20 @@ def show(
     print(f"{found.id}  {found.pipeline}  {found.state}")
     if found.properties.get("reason"):
         print(found.properties["reason"])
+    where = _root(root)
     rows = [
-        {"step": s.step, "state": s.state, "seconds": round(s.seconds, 2), "folder": str(s.path or s.note)}
+        {
+            "step": s.step,
+            "state": s.state,
+            "seconds": round(s.seconds, 2),
+            "folder": where.url_of(s.path) or str(s.path) if s.path else s.note,
+        }
         for s in found.steps
     ]
     print(text_table(rows))
-    request = approvals.waiting_for(_root(root).home / found.pipeline, found.id)
+    request = approvals.waiting_for(where.home / found.pipeline, found.id)
     if request is not None:
         print(f"waiting for approval: {request.command(found.id)}")
-    where = _root(root)
     log = where.home / found.pipeline / "runs" / found.id / "log.txt"
     print(f"log: {log if log.exists() else where.url_of(log) or log}")
 
@@ -209,11 +214,14 @@ def _root(root: str | None) -> Place:
 
 
 def _store(root: str | None, metadata: str | None) -> MetadataStore:
+    from fluent_pipe.store.manifests import Manifests
     from fluent_pipe.store.metadata import MetadataStore
 
     where = _root(root)
     if not where.url and not where.home.is_dir():
         raise ArgumentError(f"There is no store at {where}.", fix="Give --root, or run a pipeline first.")
+    if where.url:
+        Manifests(where.url).reach()
     store = MetadataStore.open(where, metadata, create=bool(where.url))
     store.sync()
     return store

@@ -30,7 +30,7 @@ from fluent_pipe.store.manifests import Manifest, row_names
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 from fluent_pipe.store.publishing import stage
 from fluent_pipe.store.resumable import Resumable, sweep_resumable
-from fluent_pipe.store.staged import Stage
+from fluent_pipe.store.stage import Stage
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from fluent_pipe.runners.base import JobName, JobResult, Session
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.store.files import disk_is_full
 from fluent_pipe.store.resumable import Resumable
-from fluent_pipe.store.staged import Stage
+from fluent_pipe.store.stage import Stage
 
 if TYPE_CHECKING:
     from fluent_pipe.components.base import Component, Live

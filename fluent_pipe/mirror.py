@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fluent_pipe.errors import ArgumentError, StoreError
-from fluent_pipe.remote import checked, get, is_remote, joined, read_bytes
+from fluent_pipe.remote import EXTRAS, checked, get, is_remote, joined, read_bytes
 
 MANIFESTS = "_manifests"
 """Folder of a pipeline, on the object store, that holds a manifest for each execution: ``<step>/<execution>.json``."""
@@ -30,7 +30,8 @@ KEPT = ".manifest.json"
 """The manifest as a mirrored folder holds it."""
 
 HASHES = ".hashes"
-"""Folder in what a step leaves on an object store, where workers say what they wrote: see :func:`hashes_record`."""
+"""Folder in what a step leaves on an object store, where workers say what they wrote, so that nobody need read it
+again: ``<any name>.json`` holds ``{name of a file: [bytes, hash]}``; the hash is that of ``store.content.of_file``."""
 
 _LEFT = ".fetching-"
 _LEFT_SECONDS = 24 * 3600.0
@@ -65,6 +66,8 @@ class Root:
         >>> Root.of("results").url, Root.of("gs://bucket/results/").url
         ('', 'gs://bucket/results')
         """
+        if isinstance(location, Path) and location.parts[:1] and location.parts[0] in {f"{s}:" for s in EXTRAS}:
+            raise ArgumentError("A path cannot hold a URL.", got=location, fix='Give root= as text: root="gs://...".')
         if isinstance(location, Path) or not is_remote(location):
             return cls(Path(location).absolute())
         scheme, _, rest = checked(location, what="root=").partition("://")
@@ -130,19 +133,6 @@ def manifest_url(execution: str) -> str:
     """
     pipeline, step, name = execution.rsplit("/", 2)
     return joined(pipeline, MANIFESTS, step, f"{name}.json")
-
-
-def hashes_record(staging: str, files: Mapping[str, tuple[int, str]]) -> tuple[str, bytes]:
-    """The file by which a worker says what it wrote, so that the driver need not read it again: its URL and content.
-
-    Parameters
-    ----------
-    staging
-        The URL that the step writes under.
-    files
-        Size, and hash as of :func:`fluent_pipe.store.content.of_file`, by name relative to ``staging``.
-    """
-    return joined(staging, HASHES, f"{secrets.token_hex(16)}.json"), json.dumps(files).encode()
 
 
 def is_complete(folder: Path) -> bool:

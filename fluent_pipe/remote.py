@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
@@ -107,6 +108,34 @@ def reaching(location: str, doing: str = "read") -> Iterator[None]:
         raise StoreError(f"It cannot be {doing}: {words.rstrip('.')}.", where=location, fix=fix) from error
 
 
+def within(seconds: float, location: str, work: Callable[[], object]) -> None:
+    """Do something with an object store, or give up.
+
+    Libraries look for credentials and try again for minutes; on a thread of its own that nobody waits for, they may.
+
+    Raises
+    ------
+    StoreError
+        If it takes longer; and whatever ``work`` raises.
+    """
+    met: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            met.append(error)
+
+    doing = threading.Thread(target=guarded, daemon=True)
+    doing.start()
+    doing.join(seconds)
+    if met:
+        raise met[0]
+    if doing.is_alive():
+        fix = "Check the network, and the credentials that the cloud's own tools use here."
+        raise StoreError(f"It does not answer within {seconds:g} seconds.", where=location, fix=fix)
+
+
 def read_bytes(location: str) -> bytes:
     """The content of a file.
 
@@ -123,13 +152,8 @@ def read_bytes(location: str) -> bytes:
     return content
 
 
-def write_bytes(location: str, content: bytes, *, seconds: float | None = None) -> None:
+def write_bytes(location: str, content: bytes) -> None:
     """Write a file as a whole, by one request: it appears whole or not at all.
-
-    Parameters
-    ----------
-    seconds
-        How long it may take.
 
     Raises
     ------
@@ -139,7 +163,7 @@ def write_bytes(location: str, content: bytes, *, seconds: float | None = None) 
     with reaching(location, "written"):
         system, path = file_system(location)
         try:
-            system.pipe_file(path, content, timeout=seconds)
+            system.pipe_file(path, content)
         except FileNotFoundError as error:  # of the bucket
             raise StoreError("There is no such bucket.", where=location, fix="Make it, or name another.") from error
 

@@ -34,7 +34,6 @@ from fluent_pipe.interrupts import interruptible
 from fluent_pipe.logs import logged
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, make_plan
-from fluent_pipe.remote import put
 from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.direct import Direct
 from fluent_pipe.steps.gates import Condition
@@ -191,6 +190,8 @@ class Run:
 def plan(pipeline: Pipeline) -> Plan:
     """The pipeline's plan against what its store holds. Publishes and records nothing."""
     root = Root.of(pipeline.root)
+    if root.url:
+        Manifests(root.url).reach()
     there = root.url or pipeline.metadata is not None or (root.home / DATABASE_FILE).is_file()
     store = MetadataStore.open(root, pipeline.metadata, create=bool(root.url)) if there else None
     if store is not None:
@@ -224,7 +225,7 @@ def run(
     with writing(folder):
         folder.mkdir(parents=True)
     store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
-    with _log_uploaded(root, folder / "log.txt"), logged(folder / "log.txt") as terminal:
+    with _log_uploaded(root, folder), logged(folder / "log.txt") as terminal:
         watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
@@ -259,14 +260,14 @@ def _check_reach(root: Root, runner: Runner) -> None:
 
 
 @contextmanager
-def _log_uploaded(root: Root, log_file: Path) -> Iterator[None]:
-    """Leave the run's log beside its results on an object store; that it cannot be is no reason to fail."""
+def _log_uploaded(root: Root, folder: Path) -> Iterator[None]:
+    """Leave the log of the run in ``folder`` on an object store too; that it cannot be is no reason to fail."""
     try:
         yield
     finally:
         if root.url:
             with suppress(StoreError):
-                put({root.url_of(log_file): log_file})
+                Manifests(root.url).put_log(folder.parent.parent.name, folder.name, folder / "log.txt")
 
 
 def _execute(execution: Execution, watching: Observer) -> RunState:

@@ -13,25 +13,27 @@ Manifests lie together, so that one listing tells what a pipeline has.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import StoreError
 from fluent_pipe.mirror import MANIFESTS
-from fluent_pipe.remote import AT_ONCE, file_system, joined, reaching, read_bytes, remove, write_bytes
+from fluent_pipe.remote import AT_ONCE, file_system, joined, put, reaching, read_bytes, remove, within, write_bytes
 from fluent_pipe.store.files import EXECUTION_NAME, age_of
 from fluent_pipe.store.records import Property
 
 LAYOUT = 1
 PROBE_SECONDS = 30.0
-GRACE_SECONDS = 7 * 24 * 3600.0
+GRACE_SECONDS = 14 * 24 * 3600.0
+"""Files that no manifest names are left alone so long: longer than a job of any cluster takes."""
+
 RUNS = "runs"
 
 
@@ -109,7 +111,7 @@ class Manifest:
 
 def row_names(files: Collection[str], produces: Collection[type[Artifact]]) -> tuple[str, ...]:
     """Those of an execution's files that are read in parts, by the types that it leaves."""
-    patterns = {pattern for kind in produces for pattern in kind.rows}
+    patterns = {pattern for kind in produces for pattern in kind.fetched_later}
     return tuple(sorted(name for name in files if any(PurePosixPath(name).match(p) for p in patterns)))
 
 
@@ -125,32 +127,27 @@ class Manifests:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def check(self, pipeline: str, run: str, *, seconds: float = PROBE_SECONDS) -> None:
-        """Make the log of a run that begins, empty: the root can be reached and written then.
+    def reach(self) -> None:
+        """Look whether the root can be read.
 
         Raises
         ------
         StoreError
-            If not; after that many seconds if it does not answer.
+            If not; within half a minute where nothing answers.
         """
-        where = joined(self.url, pipeline, RUNS, run, "log.txt")
-        met: list[Exception] = []
+        with suppress(FileNotFoundError):
+            within(PROBE_SECONDS, self.url, partial(read_bytes, joined(self.url, MANIFESTS)))
 
-        def write() -> None:
-            try:
-                write_bytes(where, b"")
-            except Exception as error:
-                met.append(error)
+    def check(self, pipeline: str, run: str) -> None:
+        """Look whether the root can be written: make the log of a run that begins, empty.
 
-        # Not in a pool, which would wait for it: libraries look for credentials, and try again, for minutes.
-        probe = threading.Thread(target=write, daemon=True)
-        probe.start()
-        probe.join(seconds)
-        if met:
-            raise met[0]
-        if probe.is_alive():
-            fix = "Check the network, and the credentials that the cloud's own tools use here."
-            raise StoreError(f"The root does not answer within {seconds:g} seconds.", where=self.url, fix=fix)
+        Raises
+        ------
+        StoreError
+            If not; within half a minute where nothing answers.
+        """
+        log_file = joined(self.url, pipeline, RUNS, run, "log.txt")
+        within(PROBE_SECONDS, self.url, partial(write_bytes, log_file, b""))
 
     def pipelines(self) -> list[str]:
         """Names of the pipelines in the root."""
@@ -184,8 +181,26 @@ class Manifests:
         return [json.loads(content) for _, content in self._read(pipeline, [f"{RUNS}/{run}" for run in runs])]
 
     def put_run(self, pipeline: str, run: str, facts: Mapping[str, Any]) -> None:
-        """Tell other machines of a run that has ended."""
-        write_bytes(joined(self.url, pipeline, MANIFESTS, RUNS, f"{run}.json"), json.dumps(facts, indent=1).encode())
+        """Tell other machines of a run that has ended.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written within half a minute.
+        """
+        file = joined(self.url, pipeline, MANIFESTS, RUNS, f"{run}.json")
+        within(PROBE_SECONDS, file, partial(write_bytes, file, json.dumps(facts, indent=1).encode()))
+
+    def put_log(self, pipeline: str, run: str, file: Path) -> None:
+        """Leave the log of a run that has ended.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written within half a minute.
+        """
+        where = joined(self.url, pipeline, RUNS, run, "log.txt")
+        within(PROBE_SECONDS, where, partial(put, {where: file}))
 
     def sweep(self, pipeline: str, named: Collection[str], *, grace_seconds: float = GRACE_SECONDS) -> list[str]:
         """Remove files that no manifest names, of runs that were killed long ago.

@@ -14,7 +14,7 @@ from fluent_pipe.store.files import Staging, new_execution_name, publish, writin
 from fluent_pipe.store.flushing import flush
 from fluent_pipe.store.manifests import Manifest
 from fluent_pipe.store.remote_stage import RemoteStage
-from fluent_pipe.store.staged import Stage, Staged
+from fluent_pipe.store.stage import Stage, Staged
 
 _MB = 1e6
 

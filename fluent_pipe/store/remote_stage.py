@@ -23,7 +23,7 @@ from fluent_pipe.remote import AT_ONCE, file_system, get, joined, reaching, read
 from fluent_pipe.store.content import files_of, of_files, of_stream
 from fluent_pipe.store.files import new_execution_name, writing
 from fluent_pipe.store.manifests import Manifest, row_names, sizes
-from fluent_pipe.store.staged import Staged
+from fluent_pipe.store.stage import Staged
 
 if TYPE_CHECKING:
     from typing_extensions import Self
