@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import tensorflow_model_analysis as tfma
 from fluent_pipe.artifacts import Folder, Model, address_of, folder_of
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
+from fluent_pipe.components.library_files import delivered_files
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation import config, judge, results
 from fluent_pipe.evaluation.cuts import cuts
@@ -108,7 +110,8 @@ class Evaluate(Component):
             judge.COUNTS, main="judged"
         )
         found = outputs["judged"] | "SearchSlices" >> _SearchSlices(plan) if plan.search else None
-        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, found)
+        with delivered_files() if self.context.is_remote else nullcontext():
+            written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, found)
         baseline = address_of(self._baseline) if self._baseline is not None else None
         finish = partial(_finish, self.context, plan, split, baseline)
         counts = beam.pvalue.AsList(outputs[judge.COUNTS])

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fluent_pipe import remote
-from fluent_pipe.mirror import HASHES, hashes_record
+from fluent_pipe.mirror import HASHES
 from fluent_pipe.remote import is_remote, joined
 from fluent_pipe.store.content import of_file
 
@@ -188,7 +189,7 @@ def _record(url: str, record: Mapping[str, Known]) -> None:
     if current is not None and current.url == url:
         current.record.update(record)
     elif record:
-        remote.write_bytes(*hashes_record(url, record))
+        remote.write_bytes(joined(url, HASHES, f"{uuid.uuid4().hex}.json"), json.dumps(record).encode())
 
 
 @cache

@@ -3,8 +3,7 @@
 TFT hands the graph of each phase from worker to worker as the path of a folder, which TensorFlow writes and reads: so
 its temporary folder must be one that TensorFlow reaches from everywhere. TensorFlow 2.16 has no file system for
 ``s3://``, and its own for ``gs://`` takes neither credentials nor endpoints where fsspec does. Here what travels is a
-URL: who writes a folder uploads it, and who reads one fetches it once. Vocabularies are written by Beam, which reaches
-object stores by itself.
+URL: who writes a folder or a vocabulary uploads it, and who reads one fetches it once.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.beam import common, impl
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 
+from fluent_pipe.components.library_files import delivered_files, replaced
 from fluent_pipe.components.staged import fetched, scratch
 from fluent_pipe.remote import get, joined, put
 
@@ -43,23 +43,14 @@ def transform_elsewhere(url: str) -> Iterator[None]:
 
     with (
         tempfile.TemporaryDirectory(prefix="fluent_pipe-") as here,  # for what is traced while the graph is built
-        _replaced(visitor, "ExtraArgs", staticmethod(with_url)),
-        _replaced(impl, "_create_v2_saved_model", _Create(url)),
-        _replaced(impl, "_infer_metadata_from_saved_model", _infer),
-        _replaced(impl, "_RunMetaGraphDoFn", _Run),
+        delivered_files(),
+        replaced(visitor, "ExtraArgs", staticmethod(with_url)),
+        replaced(impl, "_create_v2_saved_model", _Create(url)),
+        replaced(impl, "_infer_metadata_from_saved_model", _infer),
+        replaced(impl, "_RunMetaGraphDoFn", _Run),
         tft_beam.Context(temp_dir=here, force_tf_compat_v1=False, use_deep_copy_optimization=True),
     ):
         yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    before = owner.__dict__[name]
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 def write_transform_fn(
