@@ -120,6 +120,9 @@ class PushTo(Step):
     produces: ClassVar[tuple[type[PushedModel], ...]] = (PushedModel,)
     gates: ClassVar[bool] = True
 
+    def outside(self) -> tuple[str, ...]:
+        return (self.destination,)
+
     def still_holds(self, facts: Mapping[str, Any]) -> bool:
         if not facts["pushed"]:
             return True
@@ -169,6 +172,9 @@ class BulkInfer(Step):
 
     def source_files(self) -> tuple[str, ...]:
         return self.source.source_files()
+
+    def outside(self) -> tuple[str, ...]:
+        return (*self.source.outside(), self.destination)
 
     def foreseen(self, facts: Mapping[str, Mapping[str, Any]]) -> FluentPipeError | None:
         return destinations.refusal(self.destination)
