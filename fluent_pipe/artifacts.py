@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, SupportsIndex, TypeVar
+from typing import Any, ClassVar, SupportsIndex, TypeAlias, TypeVar
 
 from fluent_pipe import mirror
 from fluent_pipe.remote import joined
@@ -379,3 +379,17 @@ TYPES: Mapping[str, type[Artifact]] = {
         Predictions,
     )
 }
+
+
+Folder: TypeAlias = Artifact | Path
+"""A folder of results: an artifact, which finds its files on any machine, or a folder that the user named."""
+
+
+def folder_of(given: Folder) -> Path:
+    """The folder on this machine."""
+    return given.path if isinstance(given, Artifact) else given
+
+
+def address_of(given: Folder) -> str:
+    """What to call it wherever this is read: its URL if it has one, else its path."""
+    return given.url or str(given.path) if isinstance(given, Artifact) else str(given)

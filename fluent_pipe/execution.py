@@ -17,10 +17,11 @@ from typing import Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
-from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, StoreError
+from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, RunnerError, StoreError
 from fluent_pipe.job import Job
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
+from fluent_pipe.remote import is_remote
 from fluent_pipe.runners.base import Place, Runner, Session
 from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
@@ -142,6 +143,7 @@ class Execution:
             job = [s for s in self.steps if s.id in plan.jobs[0]]
             self._foresee()
             self._check_resources()
+            self._check_reach()
             # A key that is known is that of what is about to be read, even if a file changes while it is read.
             self.keys = {p.step.id: p.key for p in plan.steps}
             try:
@@ -210,6 +212,22 @@ class Execution:
                 fix = "Run it on a cluster, or ask for less."
                 raise self._failed(step, ResourceError(f"{step.id} {lacking}.", fix=fix))
 
+    def _check_reach(self) -> None:
+        """End the run before its first job if a step names a place that workers do not see."""
+        if self.runner.capabilities().shared_disk:
+            return
+        for step in self.steps:
+            if step.id in self.done or not self._is_free(step):
+                continue
+            place = next((place for place in step.outside() if not is_remote(place)), None)
+            if place is not None:
+                error = RunnerError(
+                    f"{step.call}() names {place}, on this machine; the workers do not see its disk.",
+                    where=self.runner.name,
+                    fix="Name a place on an object store (gs://, s3://), or run it here.",
+                )
+                raise self._failed(step, error)
+
     def _failed(self, step: Step, error: FluentPipeError) -> FluentPipeError:
         """``error``, recorded as that of a step before or after its work."""
         error.step = step.id
@@ -239,7 +257,7 @@ class Execution:
         shared_disk = self.runner.capabilities().shared_disk
         with stage(self.root, self.name, shared_disk=shared_disk) as staging, ExitStack() as held:
             begun = time.monotonic()
-            kept = self._kept(job, keys, held) if shared_disk else {}
+            kept = self._kept(job, keys, held)
             running = Job(self, job, staging, kept)
             self.loading += time.monotonic() - begun
             begun = time.monotonic()

@@ -181,7 +181,7 @@ class Job:
 
 
 def _finish(component: Component) -> bool:
-    with component.context.explained():
+    with component.context.explained(), component.context.delivering():
         return component.finish()
 
 

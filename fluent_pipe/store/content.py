@@ -6,16 +6,21 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO
 
 from fluent_pipe.errors import InputError
+from fluent_pipe.remote import file_system, is_remote, reaching
 
 DIGEST_BYTES = 16
 _CHUNK_BYTES = 1 << 20
+_TAGS = ("md5Hash", "crc32c", "ETag", "etag", "generation")
+"""What object stores say of an object that changes with its content, the best first."""
+_REQUESTS = 16
 # A file that changed this recently may change again and keep its size and its mtime: its hash is not remembered.
 _SETTLED_SECONDS = 2.0
 
@@ -107,6 +112,36 @@ def of_file(path: Path, cache: FileHashes | None = None) -> str:
     if cache is not None and unchanged and time.time() - after.st_mtime > _SETTLED_SECONDS:
         cache.put(absolute, after.st_size, after.st_mtime_ns, value)
     return value
+
+
+def of_locations(locations: Sequence[str], cache: FileHashes | None = None) -> list[str]:
+    """Hash of each of some files, given as paths or URLs.
+
+    What lies on an object store is not read: its tag there, which changes with the content, is taken in place of that.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or cannot be read.
+    StoreError
+        If an object store cannot be read.
+    """
+    if not any(map(is_remote, locations)):
+        return [of_file(Path(location), cache) for location in locations]
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        return list(pool.map(_of_tag, locations))
+
+
+def _of_tag(url: str) -> str:
+    with reaching(url):
+        system, path = file_system(url)
+        try:
+            there = system.info(path)
+        except FileNotFoundError as error:
+            raise InputError("The file cannot be read: there is none.", where=url) from error
+    kind = next((name for name in _TAGS if there.get(name)), None)
+    tag = system.ukey(path) if kind is None else f"{kind} {there[kind]}"
+    return hashlib.blake2b(f"{tag} {there['size']}".encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def of_folder(path: Path, cache: FileHashes | None = None, *, leave_out: str = "") -> str:
