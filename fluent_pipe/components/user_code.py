@@ -46,8 +46,8 @@ class Carried:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None}
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Call the function.
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        """Call the function; ``more`` is given by name too.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class Carried:
             function, named = pickle.loads(self._content)
             self._loaded = function.resolve(), named
         function, named = self._loaded
-        return called(self.name, function, *arguments, **named)
+        return called(self.name, function, *arguments, **named, **more)
 
 
 def called(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

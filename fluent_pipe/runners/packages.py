@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 
+from fluent_pipe.caches import cache_folder
 from fluent_pipe.errors import ArgumentError, RunnerError
 
 DISTRIBUTION = "fluent-pipe"
-CACHE_VARIABLE = "FLUENT_PIPE_CACHE"
 DOWNLOAD_SECONDS = 1800
 PLATFORM = "manylinux2014_x86_64"  # of Beam's containers
 
@@ -36,7 +36,7 @@ def wheel(cache: Path | None = None) -> Path:
     Parameters
     ----------
     cache
-        Folder that keeps it. Default: :func:`cache_folder`.
+        Folder that keeps it. Default: that of :mod:`fluent_pipe.caches`.
 
     Raises
     ------
@@ -60,12 +60,6 @@ def wheel(cache: Path | None = None) -> Path:
             _write(file.name, files, f"{stem}.dist-info/RECORD")
         Path(file.name).replace(made)  # whole or not at all, whoever else is making it
     return made
-
-
-def cache_folder() -> Path:
-    """Where things are kept that can be made again: ``FLUENT_PIPE_CACHE``, else a folder of the user's cache."""
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get(CACHE_VARIABLE) or user / "fluent-pipe")
 
 
 def requirement_lines(requirements: str | os.PathLike[str] | Sequence[str] | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from fluent_pipe import progress
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place, Session
 from fluent_pipe.runners.machine import this_machine
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
     from fluent_pipe.runners.job_service import JobService
+JOB_SERVER_LOG = "job_server.txt"
+"""Name, in the folder of logs, of what a job server that was started for the run writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,11 @@ class Workers:
                 f"{call}(requirements=) is for workers elsewhere; here they are on this machine.",
                 fix="Install what they need in this environment.",
             )
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return type(self).__name__
 
     @property
     def here(self) -> bool:
@@ -158,17 +166,23 @@ class _Jobs:
         self._settings: dict[str, object] = {}
 
     def run(self, build: Callable[[beam.Pipeline], None], name: JobName) -> JobResult:
-        return self._at_work().run(build, name, self._settings)
+        try:
+            return self._at_work(name).run(build, name, self._settings)
+        except KeyboardInterrupt:
+            self._started.close()  # now, so that no worker writes into a folder that is then removed
+            raise
 
-    def _at_work(self) -> JobService:
+    def _at_work(self, name: JobName) -> JobService:
         if self._service is None:
+            progress.tell_job(name.steps, f"{self._workers.name}: starting")
             from fluent_pipe.runners.job_service import JobService
 
             workers = self._workers
             # Ended in turn: the connection, the service, then the workers, which are idle when it is gone.
             environment = self._started.enter_context(workers.environment(self._place.logs / "workers.txt"))
             endpoint = self._started.enter_context(self._start())
-            service = self._service = JobService(endpoint, where=type(workers).__name__)
+            service = JobService(endpoint, where=workers.name, log=self._place.logs / JOB_SERVER_LOG)
+            self._service = service
             self._started.callback(service.close)
             parallel = {} if workers.parallelism is None else {"parallelism": workers.parallelism}
             also = service.options() if workers.options else ()

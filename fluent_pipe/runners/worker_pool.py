@@ -6,14 +6,16 @@ Beam's own (``apache_beam.runners.worker.worker_pool_main``) listens on every ad
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
+from fluent_pipe import progress
 from fluent_pipe.runners.staged_packages import install
 
 log = logging.getLogger(__name__)
@@ -79,8 +82,9 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             processes, self._processes = list(self._processes.values()), {}
         for process in processes:
             _end(process)
+        until = time.monotonic() + END_SECONDS
         for thread in self._threads:  # they end when the runner is gone
-            thread.join(END_SECONDS)
+            thread.join(max(0.0, until - time.monotonic()))
         if self._packages:
             self._packages.cleanup()
 
@@ -100,16 +104,25 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
     def _start_process(self, request: Any) -> None:
         site = install(request, Path(self._packages.name, request.worker_id)) if self._packages else None
         path = [str(site)] * (site is not None) + [folder for folder in sys.path if folder]
+        reports, told = os.pipe()
         # Its standard input is a pipe from here: a worker whose pool is gone, killed even, reads its end and goes too.
         with self._log.open("ab") if self._log else nullcontext(subprocess.DEVNULL) as out:
             process = subprocess.Popen(
-                [*WORKER, "--id", request.worker_id, "--control", request.control_endpoint.url],
+                [
+                    *WORKER,
+                    f"--id={request.worker_id}",
+                    f"--control={request.control_endpoint.url}",
+                    f"--reports={told}",
+                ],
                 stdin=subprocess.PIPE,
+                pass_fds=(told,),
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
             )
+        os.close(told)
+        threading.Thread(target=_relay, args=(reports,), daemon=True).start()
         with self._lock:
             self._processes[request.worker_id] = process
 
@@ -142,6 +155,13 @@ def harness(worker_id: str, control: str) -> Any:
     return sdk_worker.SdkHarness(
         control, worker_id=worker_id, state_cache_size=STATE_CACHE_BYTES, data_buffer_time_limit_ms=0
     )
+
+
+def _relay(reports: int) -> None:
+    """Pass on what a worker process reports; at home in the driver's process, where it is shown."""
+    with os.fdopen(reports, encoding="utf-8") as lines, suppress(ValueError):  # the last line of one that was killed
+        for line in lines:
+            progress.relay(*json.loads(line))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
