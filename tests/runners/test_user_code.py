@@ -219,7 +219,7 @@ def test_a_module_beside_the_script_that_a_function_imports_itself_is_named_with
 
         return times(batch["miles"])
 
-    with pytest.raises(RunnerError, match=r"lack the module 'beside'.*Import it at the top") as caught:
+    with pytest.raises(RunnerError, match=r"lack the module 'beside'.*Import what you need of it at the top") as caught:
         miles.map(tripled).run(runner=WorkerPool(), progress=False)
     assert caught.value.step == "map"
     assert caught.value.where == str(folder / "beside.py")
