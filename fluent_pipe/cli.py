@@ -12,7 +12,7 @@ import typer
 from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted
 
 if TYPE_CHECKING:
-    from fluent_pipe.mirror import Root as Place
+    from fluent_pipe import mirror
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.run import Run
     from fluent_pipe.store.metadata import MetadataStore, StoredRun
@@ -206,11 +206,11 @@ def serve(
         raise typer.Exit(130) from None
 
 
-def _root(root: str | None) -> Place:
-    from fluent_pipe.mirror import Root as Place
+def _root(root: str | None) -> mirror.Root:
+    from fluent_pipe import mirror
     from fluent_pipe.steps.paths import default_root
 
-    return Place.of(root or default_root())
+    return mirror.Root.of(root or default_root())
 
 
 def _store(root: str | None, metadata: str | None) -> MetadataStore:

@@ -201,6 +201,7 @@ def row_files(folder: Path, url: str, inside: str, pattern: str) -> list[str]:
     """
     if not url:
         return sorted(file.relative_to(folder).as_posix() for file in (folder / inside).glob(pattern))
+    fetch(url, folder)
     named = (PurePosixPath(name) for name in json.loads((folder / KEPT).read_bytes())["files"])
     return sorted(str(name) for name in named if name.parent == PurePosixPath(inside) and name.match(pattern))
 

@@ -7,6 +7,7 @@ this store does not name does not exist.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -32,10 +33,12 @@ from fluent_pipe.store.records import (
 from fluent_pipe.store.remote_index import RemoteIndex
 from fluent_pipe.store.runs import RunStore
 
+__all__ = ["MetadataStore", "StoredExecution", "StoredRun", "StoredStep"]
+
+log = logging.getLogger(__name__)
+
 _SWEPT = ".swept"
 _SWEEP_SECONDS = 24 * 3600.0
-
-__all__ = ["MetadataStore", "StoredExecution", "StoredRun", "StoredStep"]
 
 
 class MetadataStore(RunStore):
@@ -78,9 +81,12 @@ class MetadataStore(RunStore):
             return
         swept = self.root / pipeline / _SWEPT
         if not swept.exists() or time.time() - swept.stat().st_mtime > _SWEEP_SECONDS:
-            self._remote.manifests.sweep(pipeline, self._remote.named(pipeline))
             swept.parent.mkdir(parents=True, exist_ok=True)
             swept.touch()
+            try:
+                self._remote.manifests.sweep(pipeline, self._remote.named(pipeline))
+            except StoreError:
+                log.exception("What killed runs have left could not be removed")  # the run can do without
 
     @classmethod
     def open(cls, root: Path | Root, url: str | None = None, *, create: bool = True) -> MetadataStore:

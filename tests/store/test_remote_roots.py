@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -226,44 +226,84 @@ def test_an_upload_that_breaks_off_is_an_error_and_the_next_run_goes_on(
     assert chain(root, csv).run(progress=False).timings.steps_run == ("infer_schema",)
 
 
-def test_workers_elsewhere_write_where_it_is_published(bucket: str, machine: Path) -> None:
-    root = Root.of(f"{bucket}/elsewhere")
-    files = {"examples.json": b"{}", "Split-train/a.parquet": b"first", "Split-train/b.parquet": b"second"}
+def published(root: Root, step: str, *, files: Mapping[str, bytes], key: str = "k") -> str:
+    """What a step left by workers that do not see this disk, published; its URL."""
     with stage(root, "trips", shared_disk=False) as staging:
-        url = staging.folder("from_csv")
-        abandoned = staging.folder("generate_statistics")
-        remote.write_bytes(f"{abandoned}/half", b"written")
-        assert isinstance(url, str)
-        assert url.startswith(f"{root.url}/trips/from_csv/")
-        remote.write_bytes(f"{url}/of an earlier attempt", b"")
-        assert staging.folder("from_csv") == url
+        url = str(staging.folder(step))
         for name, content in files.items():
             remote.write_bytes(f"{url}/{name}", content)
-        said = {
-            "Split-train/a.parquet": [5, "as the worker said"],
-            "Split-train/b.parquet": [1, "of an attempt before"],
-        }
-        remote.write_bytes(f"{url}/.hashes/1.json", json.dumps(said).encode())
-        staged = staging.staged("from_csv", (Examples,))
-        assert {name: size for name, (size, _) in staged.files.items()} == {n: len(c) for n, c in files.items()}
-        assert staged.files["Split-train/a.parquet"][1] == "as the worker said"
-        assert staged.files["Split-train/b.parquet"][1] == of_stream(io.BytesIO(b"second"))
+        staged = staging.staged(step, (Examples,))
         manifest = Manifest(
-            pipeline="trips", run="r", step="from_csv", step_type="from_csv", execution=staged.execution, key="k",
+            pipeline="trips", run="r", step=step, step_type=step, execution=staged.execution, key=key,
             fingerprint=staged.fingerprint, seconds=1.0, produces=("Examples",), files=staged.files,
             rows=row_names(staged.files, (Examples,)),
         )  # fmt: skip
         staging.publish(staged, manifest)
-    assert names(url) == sorted(files)
-    assert names(abandoned) == []
+    return url
+
+
+def synced(root: Root) -> MetadataStore:
     store = MetadataStore.open(root)
     store.sync("trips")
-    found = store.lookup("trips", "k")
+    return store
+
+
+def test_workers_elsewhere_write_where_it_is_published(bucket: str, machine: Path) -> None:
+    root = Root.of(f"{bucket}/elsewhere")
+    files = {"examples.json": b"{}", "Split-train/a.parquet": b"first", "Split-train/b.parquet": b"second"}
+    url = published(root, "from_csv", files={**files, ".failure.pickle": b"of an earlier attempt"})
+    assert url.startswith(f"{root.url}/trips/from_csv/")
+    assert names(url) == sorted(files)
+    found = synced(root).lookup("trips", "k")
     assert found is not None
     (examples,) = found.artifacts
     assert isinstance(examples, Examples)
     assert sorted(p.name for p in examples.path.rglob("*") if p.is_file()) == [".manifest.json", "examples.json"]
     assert [f.read_bytes() for f in examples.files("train")] == [b"first", b"second"]
+
+
+def test_staging_elsewhere_begins_empty_and_leaves_nothing(bucket: str, machine: Path) -> None:
+    with stage(Root.of(f"{bucket}/staging"), "trips", shared_disk=False) as staging:
+        url = str(staging.folder("from_csv"))
+        remote.write_bytes(f"{url}/half", b"written")
+        assert staging.folder("from_csv") == url, "for a second attempt"
+        assert names(url) == []
+        remote.write_bytes(f"{url}/half", b"written")
+    assert names(url) == []
+
+
+def test_what_workers_say_of_their_files_is_not_read_again(bucket: str, machine: Path) -> None:
+    with stage(Root.of(f"{bucket}/said"), "trips", shared_disk=False) as staging:
+        url = str(staging.folder("from_csv"))
+        remote.write_bytes(f"{url}/Split-train/a.parquet", b"first")
+        remote.write_bytes(f"{url}/Split-train/b.parquet", b"second")
+        said = {"Split-train/a.parquet": [5, "as it was said"], "Split-train/b.parquet": [1, "of another attempt"]}
+        remote.write_bytes(f"{url}/.hashes/1.json", json.dumps(said).encode())
+        files = staging.staged("from_csv", (Examples,)).files
+    assert files == {
+        "Split-train/a.parquet": (5, "as it was said"),
+        "Split-train/b.parquet": (6, of_stream(io.BytesIO(b"second"))),
+    }
+
+
+def test_machines_agree_on_what_is_the_latest(bucket: str, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"{bucket}/agree"
+    now = iter(["20260102-030405-00000000", "20260102-030406-00000000"])
+    monkeypatch.setattr("fluent_pipe.store.remote_stage.new_execution_name", lambda: next(now))
+    older = published(Root.of(url), "from_csv", files={"examples.json": b"{}"})
+    kept = json.loads(remote.read_bytes(mirror.manifest_url(older)))
+    remote.remove(mirror.manifest_url(older))  # its job goes on for longer than that of the newer one
+    newer = published(Root.of(url), "from_csv", files={"examples.json": b"[]"})
+    assert synced(Root.of(url)).latest("trips", Examples).url == newer  # type: ignore[union-attr]
+    remote.write_bytes(mirror.manifest_url(older), json.dumps(kept).encode())
+    for cache in (machine, machine / "another"):
+        monkeypatch.setenv("FLUENT_PIPE_CACHE", str(cache))
+        store = synced(Root.of(url))
+        found = store.lookup("trips", "k")
+        assert found is not None
+        assert found.artifacts[0].url == newer
+        assert store.latest("trips", Examples) == found.artifacts[0]
+        assert len(store.recorded_paths("trips")) == 2
 
 
 def test_what_a_manifest_names_and_is_gone_does_not_count(first: First, csv: Path, machine: Path, bucket: str) -> None:
