@@ -148,18 +148,19 @@ def test_features_are_those_of_workers_here(bucket: str, elsewhere: Elsewhere, t
         assert (theirs.path / vocabulary).read_bytes() == (mine.path / vocabulary).read_bytes()
 
 
-def far(batch: pa.RecordBatch) -> pa.Array:
-    return pc.greater(batch.column(batch.schema.get_field_index("miles")), 1)
-
-
 def test_worker_processes_with_a_home_of_their_own(bucket: str, elsewhere: Elsewhere) -> None:
     s3_alone(bucket)
     runner = Elsewhere(elsewhere.home, elsewhere.workers, Direct(mode="multi_processing", workers=2))
-    chain = examples(f"{bucket}/processes", f"{bucket}/data").filter(far).generate_statistics().infer_schema()
-    there = chain.run(runner=runner, progress=False)
-    here = (examples(f"{bucket}/alone", f"{bucket}/data").filter(far).generate_statistics().infer_schema()).run(
-        progress=False
+    chain = (
+        examples(f"{bucket}/processes", f"{bucket}/data")
+        .filter(pc.field("miles") > 1)
+        .generate_statistics()
+        .infer_schema()
     )
+    there = chain.run(runner=runner, progress=False)
+    here = (
+        examples(f"{bucket}/alone", f"{bucket}/data").filter(pc.field("miles") > 1).generate_statistics().infer_schema()
+    ).run(progress=False)
     assert there.statistics.rows() == here.statistics.rows()
     assert there.schema.rows() == here.schema.rows()
 
@@ -168,7 +169,7 @@ def test_rows_in_memory_and_of_a_transform_reach_workers(bucket: str, elsewhere:
     s3_alone(bucket)
     table = pa.table({"hour": [*range(200)], "miles": [n / 7 for n in range(200)]})
     of_table = fp.Pipeline("memory", root=f"{bucket}/memory").from_arrow(table)
-    of_beam = fp.Pipeline("beam", root=f"{bucket}/memory").from_beam(beam.Create(table.to_pylist()), data_version="1")
+    of_beam = fp.Pipeline("beam", root=f"{bucket}/memory").from_beam(beam.Create(table.to_pylist()), version="1")
     for pipeline in (of_table, of_beam):
         run = pipeline.run(runner=elsewhere, progress=False)
         assert sum(len(run.examples.table(split)) for split in ("train", "eval")) == 200
