@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -164,7 +165,8 @@ def scratch(url: str) -> Path:
     current = _delivery.get()
     if current is not None and current.url == url:
         return current.folder
-    return _of_process(url, os.getpid())
+    with _making:
+        return _of_process(url, os.getpid())
 
 
 def fetched(url: str, folder: Path, *, hidden: bool = False) -> None:
@@ -190,6 +192,10 @@ def _record(url: str, record: Mapping[str, Known]) -> None:
         current.record.update(record)
     elif record:
         remote.write_bytes(joined(url, HASHES, f"{uuid.uuid4().hex}.json"), json.dumps(record).encode())
+
+
+_making = threading.Lock()
+"""Threads that ask at the same moment are given the same folder."""
 
 
 @cache

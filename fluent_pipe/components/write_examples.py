@@ -345,16 +345,20 @@ def name_files(
 ) -> list[str]:
     """Number files of a folder in this order and remove all others; the new names.
 
+    A runner may try the last step of a job again: what an attempt before this one has renamed stays.
+
     Parameters
     ----------
     into
         Another folder that they go to.
     """
-    strays = set(staged.names(folder)) - set(names)
-    staged.remove([f"{folder}/{name}" for name in strays])
     numbered = [f"{stem}-{index:05d}-of-{len(names):05d}{suffix}" for index in range(len(names))]
     target = folder if into is None else into
-    staged.move({f"{folder}/{name}": f"{target}/{new}" for name, new in zip(names, numbered, strict=True)})
+    there = set(staged.names(folder))
+    done = there if into is None else set(staged.names(into))
+    staged.remove([f"{folder}/{name}" for name in there.difference(names, numbered)])
+    waiting = [(n, new) for n, new in zip(names, numbered, strict=True) if n in there or new not in done]
+    staged.move({f"{folder}/{name}": f"{target}/{new}" for name, new in waiting})
     return numbered
 
 
