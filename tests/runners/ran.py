@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +127,7 @@ class Results:
             scored = same.bulk_infer(self._csv, to=folder / "scored", keep=["number"])
             judged = scored.run(runner, refresh="evaluate", progress=False)
             managers = task_managers_by_vertex(runner.master) if name == "flink cluster" else {}
-            return Ran(run, judged, set(os.listdir(marks)), managers)
+            return Ran(run, judged, {mark.name for mark in marks.iterdir()}, managers)
 
 
 def _exact(feature: Any) -> Any:
