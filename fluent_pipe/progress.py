@@ -1,14 +1,16 @@
 """How far a step is, and whether to stop: told by components, read by the execution.
 
-Components that run in this process report here; a component on a remote worker reports into that worker's copy, which
-nobody reads. Nothing heavy is imported, so that reading it costs a cached run nothing.
+Components that run in this process report here. One in another process reports into that process's copy; a *carrier*
+there takes it along to the driver, which hands it in by :func:`relay` or :func:`counted`. A runner tells by
+:func:`tell_job` what its job is at. Nothing heavy is imported, so that reading it costs a cached run nothing.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from fluent_pipe.errors import Interrupted
 
@@ -29,8 +31,18 @@ class Progress:
     detail: str = ""
 
 
+class Carrier(Protocol):
+    """Takes along what a step reports in this process."""
+
+    def __call__(self, step: str, rows: int, detail: str | None) -> None:
+        """Take it."""
+
+
 _lock = threading.Lock()
 _steps: dict[str, Progress] = {}
+_counted: dict[str, dict[object, int]] = {}
+_jobs: dict[str, str] = {}
+_carriers: list[Carrier] = []
 _stop = threading.Event()
 _heard = threading.Event()
 
@@ -51,9 +63,45 @@ def report(step: str, *, rows: int = 0, detail: str | None = None) -> None:
         If the run was asked to stop, so that a batch loop that reports also stops.
     """
     check()
+    relay(step, rows, detail)
+    for carrier in _carriers:
+        carrier(step, rows, detail)
+
+
+def relay(step: str, rows: int, detail: str | None) -> None:
+    """Take what was reported in another process. Its workers are stopped by other means, so this never raises."""
     with _lock:
         before = _steps.get(step, Progress())
         _steps[step] = Progress(before.rows + rows, before.detail if detail is None else detail)
+
+
+def carried_by(carrier: Carrier) -> None:
+    """Have all that is reported in this process taken along by ``carrier`` too, from now on."""
+    if carrier not in _carriers:
+        _carriers.append(carrier)
+
+
+def counted(job: object, rows: Mapping[str, int]) -> None:
+    """Take what a runner counted in a job, whose workers may or may not be in this process.
+
+    Rows that were reported here are among those counted, so the larger of the two is shown.
+
+    Parameters
+    ----------
+    job
+        Tells jobs apart; a step that runs several adds them up.
+    rows
+        Seen in the job so far, by step.
+    """
+    with _lock:
+        for step, seen in rows.items():
+            _counted.setdefault(step, {})[job] = seen
+
+
+def tell_job(steps: Iterable[str], words: str) -> None:
+    """Tell what the job of ``steps`` is at; shown while they have nothing better to say. No words: no job any more."""
+    with _lock:
+        _jobs.update(dict.fromkeys(steps, words))
 
 
 def check() -> None:
@@ -71,7 +119,12 @@ def say(step: str, words: str) -> None:
 def snapshot() -> dict[str, Progress]:
     """Progress by step id."""
     with _lock:
-        return dict(_steps)
+        return {step: _seen(step) for step in {**_steps, **_counted, **_jobs}}
+
+
+def _seen(step: str) -> Progress:
+    own = _steps.get(step, Progress())
+    return Progress(max(own.rows, sum(_counted.get(step, {}).values())), own.detail or _jobs.get(step, ""))
 
 
 def reset(listener: Callable[[str, str], None] = _nobody) -> None:
@@ -83,7 +136,8 @@ def reset(listener: Callable[[str, str], None] = _nobody) -> None:
         Called with step and words at every :func:`say`.
     """
     with _lock:
-        _steps.clear()
+        for known in (_steps, _counted, _jobs):
+            known.clear()
     _listener[:] = [listener]
     _stop.clear()
     _heard.clear()
@@ -92,7 +146,8 @@ def reset(listener: Callable[[str, str], None] = _nobody) -> None:
 def forget(step: str) -> None:
     """Forget one step's progress; before it is tried again."""
     with _lock:
-        _steps.pop(step, None)
+        for known in (_steps, _counted, _jobs):
+            known.pop(step, None)
 
 
 def request_stop() -> None:

@@ -7,10 +7,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from fluent_pipe import progress
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place
 from fluent_pipe.runners.machine import this_machine
-from fluent_pipe.runners.measured import seconds_by_step
+from fluent_pipe.runners.measured import rows_by_step, seconds_by_step
 from fluent_pipe.steps import carrying
 
 if TYPE_CHECKING:
@@ -99,4 +100,6 @@ class Direct:
         build(pipeline)
         result = pipeline.run()
         result.wait_until_finish()
-        return JobResult(seconds_by_step(result.monitoring_infos()))
+        measured = list(result.monitoring_infos())
+        progress.counted(result, rows_by_step(measured))
+        return JobResult(seconds_by_step(measured))

@@ -1,4 +1,4 @@
-"""What a runner's or a worker's text means, where it speaks of the workers and not of the data."""
+"""What a runner's or a worker's text means, where it speaks of the runner or its workers and not of the data."""
 
 from __future__ import annotations
 
@@ -6,10 +6,46 @@ import importlib.util
 import re
 from importlib import metadata
 from importlib.machinery import ModuleSpec
+from typing import NamedTuple
 
 from fluent_pipe.errors import RunnerError
 from fluent_pipe.steps import carrying
 
+
+class _Meaning(NamedTuple):
+    said: str
+    fact: str
+    fix: str
+
+
+_MEANINGS = (
+    _Meaning(
+        r"Insufficient number of network buffers",
+        "Flink has too little memory for the shuffles of the job.",
+        "Raise taskmanager.memory.network.max and .min in Flink's settings (256mb are enough for most jobs), or lower "
+        "parallelism.",
+    ),
+    _Meaning(
+        r"Could not allocate enough memory segments for NetworkBufferPool",
+        "The job server's heap is too small for Flink's own buffers.",
+        'Give the runner more, for example memory="4g".',
+    ),
+    _Meaning(
+        r"OutOfMemoryError: Metaspace",
+        "A Java process of the runner ran out of memory for classes; each job leaves some in a long-lived one.",
+        "Raise taskmanager.memory.jvm-metaspace.size in Flink's settings, or start its task managers anew.",
+    ),
+    _Meaning(
+        r"OutOfMemoryError",
+        "A Java process of the runner ran out of memory.",
+        'Give the job server more, for example memory="4g"; on a cluster, its task managers or executors.',
+    ),
+    _Meaning(
+        r"NoResourceAvailableException|Could not acquire the minimum required resources",
+        "The cluster has no free slots for the job.",
+        "Lower parallelism, wait until other jobs have ended, or add task managers.",
+    ),
+)
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
@@ -50,6 +86,28 @@ def missing_on_workers(text: str) -> RunnerError | None:
         fix=f"Install it where they run; or, if the runner takes it, give it "
         f'requirements=["{package}{_version(package)}"].',
     )
+
+
+def of_runner(text: str) -> RunnerError | None:
+    """The error for what is wrong with a runner itself; None if ``text`` tells of no such thing.
+
+    Parameters
+    ----------
+    text
+        What a failed job or the runner's log said.
+
+    Examples
+    --------
+    >>> print(of_runner("java.lang.OutOfMemoryError: Java heap space").fact)
+    A Java process of the runner ran out of memory.
+    >>> of_runner("ValueError: bad row") is None
+    True
+    """
+    for meaning in _MEANINGS:
+        found = re.search(meaning.said, text)
+        if found is not None:
+            return RunnerError(meaning.fact, fix=meaning.fix)
+    return None
 
 
 def _found(module: str) -> ModuleSpec | None:

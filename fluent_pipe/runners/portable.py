@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from fluent_pipe import progress
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place, Session
 from fluent_pipe.runners.machine import this_machine
+from fluent_pipe.runners.packages import requirement_lines
+from fluent_pipe.steps import carrying
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
     from fluent_pipe.runners.job_service import JobService
+JOB_SERVER_LOG = "job_server.txt"
+"""Name, in the folder of logs, of what a job server that was started for the run writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,9 @@ class Workers:
         Where neither is given, workers are on this machine: threads of this process, or that many processes.
     shared_disk
         Whether workers see this machine's files under the same paths. Default: True for workers on this machine.
+    requirements
+        What workers elsewhere install besides this package, which is staged for them as a wheel: the path of a
+        requirements file, or a list such as ``["pandera==0.22.1"]``; a wheel's path may stand in it.
     options
         Further Beam options by name.
     """
@@ -45,6 +53,7 @@ class Workers:
     container: str | None = None
     processes: int | None = None
     shared_disk: bool | None = None
+    requirements: str | Sequence[str] | None = None
     options: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     ours: ClassVar[Mapping[str, str]] = {
@@ -73,6 +82,16 @@ class Workers:
             raise ArgumentError(
                 f"{call}(worker_pool=) takes host:port, got {self.worker_pool!r}.", fix='For example "localhost:50000".'
             )
+        if requirement_lines(self.requirements) and self.here:
+            raise ArgumentError(
+                f"{call}(requirements=) is for workers elsewhere; here they are on this machine.",
+                fix="Install what they need in this environment.",
+            )
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return type(self).__name__
 
     @property
     def here(self) -> bool:
@@ -118,10 +137,20 @@ class Workers:
                 more = {} if self.processes is None else {"sdk_worker_parallelism": str(self.processes)}
                 yield {"environment_type": "EXTERNAL", "environment_config": address, **more}
 
+    def staged(self, folder: Path) -> dict[str, object]:
+        """Options for what workers elsewhere install."""
+        if self.here:
+            return {}
+        from fluent_pipe.runners import packages
+
+        return packages.staged(self.requirements, folder)
+
     @contextmanager
     def jobs(self, service: Callable[[], AbstractContextManager[str]], place: Place) -> Iterator[Session]:
         """Jobs handed to a service, which is started at the first of them; ``service`` gives its endpoint."""
         with ExitStack() as started:
+            if not self.here or self.processes is not None:
+                started.enter_context(carrying.elsewhere())
             yield _Jobs(self, service, place, started)
 
 
@@ -137,21 +166,32 @@ class _Jobs:
         self._settings: dict[str, object] = {}
 
     def run(self, build: Callable[[beam.Pipeline], None], name: JobName) -> JobResult:
-        return self._at_work().run(build, name, self._settings)
+        try:
+            return self._at_work(name).run(build, name, self._settings)
+        except KeyboardInterrupt:
+            self._started.close()  # now, so that no worker writes into a folder that is then removed
+            raise
 
-    def _at_work(self) -> JobService:
+    def _at_work(self, name: JobName) -> JobService:
         if self._service is None:
+            progress.tell_job(name.steps, f"{self._workers.name}: starting")
             from fluent_pipe.runners.job_service import JobService
 
             workers = self._workers
             # Ended in turn: the connection, the service, then the workers, which are idle when it is gone.
             environment = self._started.enter_context(workers.environment(self._place.logs / "workers.txt"))
             endpoint = self._started.enter_context(self._start())
-            service = self._service = JobService(endpoint, where=type(workers).__name__)
+            service = JobService(endpoint, where=workers.name, log=self._place.logs / JOB_SERVER_LOG)
+            self._service = service
             self._started.callback(service.close)
             parallel = {} if workers.parallelism is None else {"parallelism": workers.parallelism}
             also = service.options() if workers.options else ()
-            self._settings = {**workers.beam_options(also), **parallel, **environment}
+            self._settings = {
+                **workers.beam_options(also),
+                **parallel,
+                **environment,
+                **workers.staged(self._place.logs),
+            }
         return self._service
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import threading
+from functools import partial
+
+from fluent_pipe import progress
 
 
 def main() -> None:
@@ -13,7 +17,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--id", required=True)
     arguments.add_argument("--control", required=True)
+    arguments.add_argument("--reports", required=True, type=int, help="file descriptor that takes progress")
     given = arguments.parse_args()
+    progress.carried_by(partial(_told, given.reports))
     threading.Thread(target=_end_with_pool, daemon=True).start()
 
     from fluent_pipe.imports import quick_imports
@@ -26,6 +32,11 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _told(reports: int, step: str, rows: int, detail: str | None) -> None:
+    """Tell the pool; a line of one write, so that those of two threads do not mix."""
+    os.write(reports, f"{json.dumps([step, rows, detail])}\n".encode())
 
 
 def _end_with_pool() -> None:

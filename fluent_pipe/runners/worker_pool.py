@@ -6,13 +6,16 @@ Beam's own (``apache_beam.runners.worker.worker_pool_main``) listens on every ad
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,15 @@ from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
+from fluent_pipe import progress
+from fluent_pipe.runners.staged_packages import install
+
 log = logging.getLogger(__name__)
 
 STATE_CACHE_BYTES = 100 << 20
 """As Beam's own workers have by default: side inputs that are asked for again need no second transfer."""
 END_SECONDS = 5.0
+WORKER = (sys.executable, "-m", "fluent_pipe.runners.worker")
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
@@ -37,12 +44,15 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         Whether each worker is a process of its own; else it is a thread of this one, which shares the libraries that
         are loaded and is where progress is told.
     log
-        File that worker processes write to; None for nowhere.
+        File that worker processes write to, in a folder that exists; None for nowhere.
+    packages
+        Whether worker processes install what a job brings along, before all else.
     """
 
-    def __init__(self, *, processes: bool, log: Path | None = None) -> None:
+    def __init__(self, *, processes: bool, log: Path | None = None, packages: bool = False) -> None:
         self._as_processes = processes
         self._log = log
+        self._packages = tempfile.TemporaryDirectory(prefix="fluent_pipe_workers_") if packages else None
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -50,8 +60,10 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
         """Start a worker that gets its work from the runner's control service."""
         try:
-            start = self._start_process if self._as_processes else self._start_thread
-            start(request.worker_id, request.control_endpoint.url)
+            if self._as_processes:
+                self._start_process(request)
+            else:
+                self._start_thread(request.worker_id, request.control_endpoint.url)
         except Exception as error:  # told to the runner, which ends the job with it
             return beam_fn_api_pb2.StartWorkerResponse(error=f"{type(error).__name__}: {error}")
         return beam_fn_api_pb2.StartWorkerResponse()
@@ -70,8 +82,11 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             processes, self._processes = list(self._processes.values()), {}
         for process in processes:
             _end(process)
+        until = time.monotonic() + END_SECONDS
         for thread in self._threads:  # they end when the runner is gone
-            thread.join(END_SECONDS)
+            thread.join(max(0.0, until - time.monotonic()))
+        if self._packages:
+            self._packages.cleanup()
 
     def _start_thread(self, worker_id: str, control: str) -> None:
         worker = harness(worker_id, control)
@@ -86,24 +101,30 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         self._threads.append(thread)
         thread.start()
 
-    def _start_process(self, worker_id: str, control: str) -> None:
-        out: Any = subprocess.DEVNULL
-        if self._log is not None:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            out = self._log.open("ab")
+    def _start_process(self, request: Any) -> None:
+        site = install(request, Path(self._packages.name, request.worker_id)) if self._packages else None
+        path = [str(site)] * (site is not None) + [folder for folder in sys.path if folder]
+        reports, told = os.pipe()
         # Its standard input is a pipe from here: a worker whose pool is gone, killed even, reads its end and goes too.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fluent_pipe.runners.worker", "--id", worker_id, "--control", control],
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        if out is not subprocess.DEVNULL:
-            out.close()
+        with self._log.open("ab") if self._log else nullcontext(subprocess.DEVNULL) as out:
+            process = subprocess.Popen(
+                [
+                    *WORKER,
+                    f"--id={request.worker_id}",
+                    f"--control={request.control_endpoint.url}",
+                    f"--reports={told}",
+                ],
+                stdin=subprocess.PIPE,
+                pass_fds=(told,),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            )
+        os.close(told)
+        threading.Thread(target=_relay, args=(reports,), daemon=True).start()
         with self._lock:
-            self._processes[worker_id] = process
+            self._processes[request.worker_id] = process
 
 
 @contextmanager
@@ -134,6 +155,13 @@ def harness(worker_id: str, control: str) -> Any:
     return sdk_worker.SdkHarness(
         control, worker_id=worker_id, state_cache_size=STATE_CACHE_BYTES, data_buffer_time_limit_ms=0
     )
+
+
+def _relay(reports: int) -> None:
+    """Pass on what a worker process reports; at home in the driver's process, where it is shown."""
+    with os.fdopen(reports, encoding="utf-8") as lines, suppress(ValueError):  # the last line of one that was killed
+        for line in lines:
+            progress.relay(*json.loads(line))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
