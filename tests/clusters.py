@@ -98,6 +98,8 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
         "taskmanager.bind-host": "localhost",
         "taskmanager.host": "localhost",
         "taskmanager.numberOfTaskSlots": slots,
+        # Else the first task manager gets all the work that it has slots for.
+        "cluster.evenly-spread-out-slots": "true",
         "parallelism.default": task_managers * slots,
         "heartbeat.timeout": 15000,
         "restart-strategy.type": "none",
