@@ -28,10 +28,10 @@ def misspells(inputs: dict[str, Any]) -> dict[str, Any]:
     return {"miles": inputs["milles"], "tipped": inputs["tipped"]}
 
 
-def reads_a_word_as_a_number(inputs: dict[str, Any]) -> dict[str, Any]:
+def reads_codes_as_numbers(inputs: dict[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
 
-    return {"city": tf.strings.to_number(inputs["city"]), "tipped": inputs["tipped"]}
+    return {"code": tf.strings.to_number(inputs["code"]), "tipped": inputs["tipped"]}
 
 
 def knows_two_cities(schema: Any) -> None:
@@ -61,10 +61,10 @@ FAILURES: dict[str, tuple[Callable[[fp.Pipeline], fp.Pipeline], type[FluentPipeE
         ["misspells", f"{FILE}:", "milles"],
     ),
     "values": (
-        lambda p: p.generate_statistics().infer_schema().preprocess(reads_a_word_as_a_number, label="tipped"),
-        FluentPipeError,
+        lambda p: p.generate_statistics().infer_schema().preprocess(reads_codes_as_numbers, label="tipped"),
+        UserCodeError,
         "preprocess",
-        [],
+        ["reads_codes_as_numbers", f"{FILE}:", "seven"],
     ),
 }
 
@@ -73,7 +73,7 @@ FAILURES: dict[str, tuple[Callable[[fp.Pipeline], fp.Pipeline], type[FluentPipeE
 def csv_files(tmp_path_factory) -> Path:
     """Trips in several files; of the one for the failure to read them, half the rows are cut short."""
     folder = tmp_path_factory.mktemp("csv")
-    rows = [{"number": number, **trip} for number, trip in enumerate(trips.rows())]
+    rows = [{"number": n, "code": "seven" if n == 777 else f"{n}", **trip} for n, trip in enumerate(trips.rows())]
     for file in range(4):
         trips.write(folder / f"trips-{file}.csv", rows[file::4])
     (folder / "bad.csv").write_text("number,city\n" + "".join(f"{n},Graz\n{n}\n" for n in range(50)))
