@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -17,6 +19,7 @@ from urllib.request import urlopen
 import pytest
 
 from fluent_pipe.store.files import Lock
+from tests.needs import missing
 
 GCS_MODULE = "github.com/fsouza/fake-gcs-server"
 GCS_VERSION = "v1.56.1"
@@ -26,7 +29,9 @@ BUCKET = "fluent-pipe-tests"
 @contextmanager
 def s3() -> Iterator[dict[str, str]]:
     """An emulator of S3; yields the environment that clients find it by. Ended with the block."""
-    server = pytest.importorskip("moto.server", reason="moto, which emulates S3, is not installed")
+    if find_spec("moto") is None:
+        missing("moto, which emulates S3, is not installed: uv sync --group stores")
+    server = importlib.import_module("moto.server")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
@@ -66,7 +71,7 @@ def fake_gcs_server() -> str:
         return found
     go = shutil.which("go")
     if go is None:
-        pytest.skip("fake-gcs-server is neither in FAKE_GCS_SERVER nor in PATH, and there is no Go to build it with")
+        missing("fake-gcs-server is neither in FAKE_GCS_SERVER nor in PATH, and there is no Go to build it with")
     folder = Path.home() / ".cache" / "fluent_pipe_tests" / f"fake-gcs-server-{GCS_VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "fake-gcs-server"
@@ -80,7 +85,7 @@ def fake_gcs_server() -> str:
                 check=False,
             )
             if built.returncode:
-                pytest.skip(f"fake-gcs-server cannot be built: {built.stderr.strip().splitlines()[-1:]}")
+                missing(f"fake-gcs-server cannot be built: {built.stderr.strip().splitlines()[-1:]}")
     return str(program)
 
 
