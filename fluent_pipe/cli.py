@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted
+from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted, TemplateWritten
 from fluent_pipe.runner_flags import RunnerCommand, RunnerName
 
 if TYPE_CHECKING:
@@ -291,6 +291,8 @@ def main() -> NoReturn:
         app()
     except SystemExit as end:
         code = end.code
+    except TemplateWritten as written:  # as was asked for
+        print(written)
     except FluentPipeError as error:
         step = f" in {error.step}" if error.step else ""
         print(f"Error{step}: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
-from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, RunnerError, StoreError
+from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, RunnerError, StoreError, TemplateWritten
 from fluent_pipe.job import Job
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
@@ -36,7 +36,9 @@ from fluent_pipe.store.stage import Stage
 log = logging.getLogger(__name__)
 
 StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed", "not scored", "skipped"]
-RunState = Literal["running", "succeeded", "not pushed", "not scored", "waiting", "failed", "interrupted"]
+RunState = Literal[
+    "running", "succeeded", "not pushed", "not scored", "waiting", "template written", "failed", "interrupted"
+]
 
 Holds = Callable[[Condition, Mapping[str, StoredExecution]], bool]
 """Asks a condition, given the results that it may look at."""
@@ -266,6 +268,10 @@ class Execution:
                     seconds = running.run(session)
             except ApprovalPending:
                 self.observer.changed(job[0].id, "waiting", note="for approval")
+                raise
+            except TemplateWritten:
+                for step in job:
+                    self.observer.changed(step.id, "waiting")
                 raise
             except KeyboardInterrupt:
                 raise

@@ -28,7 +28,7 @@ from fluent_pipe.artifacts import (
     Statistics,
     TransformGraph,
 )
-from fluent_pipe.errors import FluentPipeError, Interrupted, RunnerError, StepFailed, StoreError
+from fluent_pipe.errors import FluentPipeError, Interrupted, RunnerError, StepFailed, StoreError, TemplateWritten
 from fluent_pipe.execution import Execution, Observer, RunState
 from fluent_pipe.interrupts import interruptible
 from fluent_pipe.logs import logged
@@ -237,7 +237,7 @@ def run(
         try:
             state = _execute(execution, watching)
         except Exception as error:
-            if not isinstance(error, KeyboardInterrupt):
+            if not isinstance(error, KeyboardInterrupt | TemplateWritten):
                 failure = hooks.Failure(run_id, pipeline.name, getattr(error, "step", None), error, folder / "log.txt")
                 with suppress(KeyboardInterrupt):  # of a hook that hangs; the run's own error is the one to tell
                     hooks.tell([h for h in pipeline.hooks if h.on == "failure"], failure, terminal)
@@ -283,6 +283,9 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
     except KeyboardInterrupt:
         state = "interrupted"  # raised anew: on its way through Beam it may have been annotated
         raise Interrupted("The run was stopped.", fix="Finished steps stay cached; run again to go on.") from None
+    except TemplateWritten as written:
+        state, reason = "template written", str(written)
+        raise
     except FluentPipeError as error:
         reason = str(error)
         log.exception("The run failed")

@@ -25,7 +25,16 @@ from fluent_pipe.store.records import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-RUN_STATES = ("running", "succeeded", "failed", "not pushed", "not scored", "waiting", "interrupted")
+RUN_STATES = (
+    "running",
+    "succeeded",
+    "failed",
+    "not pushed",
+    "not scored",
+    "waiting",
+    "template written",
+    "interrupted",
+)
 
 
 class RunStore:
