@@ -266,14 +266,9 @@ class Execution:
             try:
                 with writing(self.folder):
                     seconds = running.run(session)
-            except ApprovalPending:
-                self.observer.changed(job[0].id, "waiting", note="for approval")
-                raise
-            except TemplateWritten:
-                for step in job:
-                    self.observer.changed(step.id, "waiting")
-                raise
-            except KeyboardInterrupt:
+            except (ApprovalPending, TemplateWritten, KeyboardInterrupt) as pending:
+                note = "for approval" if isinstance(pending, ApprovalPending) else ""
+                self.observer.changed(job[0].id, "waiting", note=note)
                 raise
             except FluentPipeError as error:
                 failed = error.step if error.step in [s.id for s in job] else job[0].id

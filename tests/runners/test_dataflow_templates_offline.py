@@ -17,8 +17,10 @@ import pytest
 import fluent_pipe as fp
 from fluent_pipe import loading
 from fluent_pipe.errors import TemplateWritten
+from fluent_pipe.mirror import Root
 from fluent_pipe.runners.dataflow import Dataflow
 from fluent_pipe.runners.direct import Direct
+from fluent_pipe.store.metadata import MetadataStore
 from tests.emulators import gcs
 
 BUCKET = "emulated"
@@ -195,6 +197,14 @@ def test_emulated_the_wheel_of_this_package_and_requirements_are_staged_for_beam
     assert content(storage, staged["extra_packages.txt"]).decode().split() == [wheel]
     names = zipfile.ZipFile(BytesIO(content(storage, staged[wheel]))).namelist()
     assert {"fluent_pipe/pipeline.py", "fluent_pipe/runners/dataflow.py", "fluent_pipe/py.typed"} <= set(names)
+
+
+def test_emulated_a_template_that_was_written_is_no_failed_run(short, storage):
+    told = []
+    with pytest.raises(TemplateWritten):
+        short.on_failure(told.append).run(runner=Templated(dataflow()), progress=False)
+    assert told == []
+    assert [run.state for run in MetadataStore.open(Root.of(short.root), create=False).runs()] == ["template written"]
 
 
 def test_emulated_with_a_container_the_image_is_used_and_no_wheel_staged(short, storage):
