@@ -101,7 +101,7 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
         # Else the first task manager gets all the work that it has slots for.
         "cluster.evenly-spread-out-slots": "true",
         # Else Python workers end whenever their job has nothing for them, and the next stage waits for new ones.
-        "classloader.parent-first-patterns.additional": "org.apache.beam",
+        "classloader.resolve-order": "parent-first",
         "parallelism.default": task_managers * slots,
         "heartbeat.timeout": 15000,
         "restart-strategy.type": "none",
