@@ -100,6 +100,8 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
         "taskmanager.numberOfTaskSlots": slots,
         # Else the first task manager gets all the work that it has slots for.
         "cluster.evenly-spread-out-slots": "true",
+        # Else Python workers end whenever their job has nothing for them, and the next stage waits for new ones.
+        "classloader.resolve-order": "parent-first",
         "parallelism.default": task_managers * slots,
         "heartbeat.timeout": 15000,
         "restart-strategy.type": "none",
@@ -134,7 +136,7 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
         *QUICK,
         f"-Dlog4j.configurationFile={conf / 'log4j.properties'}",
         "-cp",
-        f"{libraries}/*",
+        f"{libraries}/*:{jars.look('flink').jar}",
     ]
     manager = [*command, "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"]
     worker = [*command, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"]

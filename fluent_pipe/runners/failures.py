@@ -45,6 +45,16 @@ _MEANINGS = (
         "The cluster has no free slots for the job.",
         "Lower parallelism, wait until other jobs have ended, or add task managers.",
     ),
+    _Meaning(
+        r"TaskManager with id \S+ (?:is no longer reachable|timed out)|by remote task manager|ExecutorLostFailure",
+        "A machine of the cluster ended, or was cut off, in the middle of a job.",
+        "Finished steps stay cached; run again to go on.",
+    ),
+    _Meaning(
+        r"StatusRuntimeException: CANCELLED: client cancelled",  # what the runner sees of a connection that broke
+        "A worker process ended in the middle of a job.",
+        "Was it killed, or out of memory? Its machine's log tells. Finished steps stay cached; run again to go on.",
+    ),
 )
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 

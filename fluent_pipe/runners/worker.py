@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 
 from fluent_pipe import progress
@@ -25,9 +26,12 @@ def main() -> None:
     from fluent_pipe.imports import quick_imports
 
     with quick_imports():
+        import grpc
+
         from fluent_pipe.runners.worker_pool import harness
 
-    harness(given.id, given.control).run()
+    with suppress(grpc.RpcError):  # the runner hung up, or is gone
+        harness(given.id, given.control).run()
     # TensorFlow and Beam take seconds, and are noisy, to tear down.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -54,7 +54,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         self._as_processes = processes
         self._log = log
         self._packages = tempfile.TemporaryDirectory(prefix="fluent_pipe_workers_") if packages else None
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
@@ -70,17 +70,23 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
-        """End a worker; one in this process ends by itself when the runner hangs up."""
+        """End a worker; one in this process ends by itself when the runner hangs up.
+
+        Each task manager numbers its workers from one, so that several that share a pool ask for the same ids, and the
+        request does not say whose worker is meant. Of such ones each ends when its own task manager hangs up.
+        """
         with self._lock:
-            process = self._processes.pop(request.worker_id, None)
-        if process is not None:
-            _end(process)
+            named = self._alive(request.worker_id)
+            if len(named) == 1:
+                del self._processes[request.worker_id]
+        if len(named) == 1:
+            _end(named[0])
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def stop(self) -> None:
         """End all workers."""
         with self._lock:
-            processes, self._processes = list(self._processes.values()), {}
+            processes, self._processes = [p for named in self._processes.values() for p in named], {}
         for process in processes:
             _end(process)
         until = time.monotonic() + END_SECONDS
@@ -103,7 +109,8 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         thread.start()
 
     def _start_process(self, request: Any) -> None:
-        site = install(request, Path(self._packages.name, request.worker_id)) if self._packages else None
+        # A folder of its own: ids come again, at once from another task manager and later with the next job.
+        site = install(request, Path(tempfile.mkdtemp(dir=self._packages.name))) if self._packages else None
         path = [str(site)] * (site is not None) + [folder for folder in sys.path if folder]
         reports, told = os.pipe()
         # Its standard input is a pipe from here: a worker whose pool is gone, killed even, reads its end and goes too.
@@ -125,7 +132,11 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         os.close(told)
         threading.Thread(target=_relay, args=(reports,), daemon=True).start()
         with self._lock:
-            self._processes[request.worker_id] = process
+            self._processes[request.worker_id] = [*self._alive(request.worker_id), process]
+
+    def _alive(self, worker_id: str) -> list[subprocess.Popen[bytes]]:
+        """Workers of an id that have not ended; a pipe to one that is forgotten would close, and end it."""
+        return [process for process in self._processes.get(worker_id, ()) if process.poll() is None]
 
 
 @contextmanager
