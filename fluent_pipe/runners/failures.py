@@ -48,7 +48,7 @@ _MEANINGS = (
     _Meaning(
         r"finishConnect\(\.\.\) failed: Connection refused|StatusRuntimeException: UNAVAILABLE: io exception",
         "The cluster could not reach the Python workers.",
-        "See that `fluent-pipe worker-pool` runs at the address given as worker_pool, as the cluster's machines see it.",
+        "See that `fluent-pipe worker-pool` runs at the worker_pool address, as the cluster's machines see it.",
     ),
     _Meaning(
         r"java\.net\.(ConnectException: Connection refused|UnknownHostException)",
