@@ -36,7 +36,7 @@ STAGES = {
 }
 
 
-def flights(csv: Path, root: Path, *, until: str = "push_to", epochs: int = 1) -> Pipeline:
+def flights(csv: str | Path, root: Path, *, until: str = "push_to", epochs: int = 1) -> Pipeline:
     """The example on ``csv``, up to a step, with the metrics that the opponent computes."""
     settings = {"FLIGHTS": str(csv), "EPOCHS": epochs, "SERVING": str(root / "serving")}
     pipeline = load(f"{example('flights/pipeline.py')}:short", settings, root)
@@ -48,12 +48,13 @@ def flights(csv: Path, root: Path, *, until: str = "push_to", epochs: int = 1) -
 def main() -> None:
     """Run and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--csv", type=Path, required=True, help="flights, as CSV")
+    parser.add_argument("--csv", required=True, help="flights, as CSV; a pattern of files too")
     parser.add_argument("--root", type=Path, required=True, help="folder of all results")
     parser.add_argument("--until", default="push_to", help="the last step to run")
+    parser.add_argument("--runner", help="a name and its flags, as for `fluent-pipe run --runner`")
     parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
     asked = parser.parse_args()
-    run = flights(asked.csv, asked.root.absolute(), until=asked.until).run()
+    run = flights(asked.csv, asked.root.absolute(), until=asked.until).run(asked.runner)
     seconds = {stage: run.timings[step] for stage, step in STAGES.items() if step in run.timings.steps_run}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     heavy = [m for m in ("tensorflow", "apache_beam", "pandas", "pyarrow") if m in sys.modules]

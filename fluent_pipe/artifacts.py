@@ -10,7 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, SupportsIndex, TypeAlias, TypeVar
+
+from fluent_pipe import mirror
+from fluent_pipe.remote import joined
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,24 @@ class Artifact:
     Parameters
     ----------
     path
-        The folder that holds it: ``root/<pipeline>/<step>/<execution>``.
+        The folder that holds it: ``root/<pipeline>/<step>/<execution>``. Of a root on an object store, this machine's
+        copy: all but the rows.
     fingerprint
         Hash of the folder's content.
     step
         Id of the step that made it.
     execution
         Name of the execution, the last part of ``path``.
+    url
+        Where it lies on an object store; empty for a local root. It then travels to other machines: what pickle makes
+        of it there has a copy of their own.
     """
 
     path: Path
     fingerprint: str
     step: str
     execution: str = field(default="")
+    url: str = field(default="")
 
     facts_file: ClassVar[str] = ""
     """Name of a JSON file in the folder, read by :meth:`facts`; empty for a type that has none."""
@@ -44,6 +52,11 @@ class Artifact:
     """Patterns of files that the folder holds beside the facts; looked at after a component of the user's own."""
     copies: ClassVar[str] = ""
     """Files that say again what others say, as a glob; they do not count in the fingerprint."""
+    fetched_later: ClassVar[tuple[str, ...]] = ()
+    """Patterns of large files, read in parts: they are not fetched from an object store before they are asked for."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return (_arrive, (type(self), dict(self.__dict__))) if self.url else super().__reduce_ex__(protocol)
 
     def facts(self) -> Mapping[str, Any]:
         """The JSON facts of this artifact; empty for a type that has none."""
@@ -60,14 +73,37 @@ class Artifact:
 A = TypeVar("A", bound=Artifact)
 
 
+def _arrive(kind: type[A], fields: dict[str, Any]) -> A:
+    """An artifact that has travelled: with its path on this machine, and its small files there."""
+    artifact = object.__new__(kind)
+    artifact.__dict__.update(fields)
+    if not mirror.is_complete(artifact.path):
+        url, *parts = artifact.url.rsplit("/", 3)
+        artifact.__dict__["path"] = mirror.home_of(url).joinpath(*parts)
+        mirror.fetch(artifact.url, artifact.path)
+    return artifact
+
+
 class _Split(Artifact):
+    fetched_later: ClassVar[tuple[str, ...]] = ("Split-*/*.parquet",)
+
     def split(self, name: str) -> Path:
-        """Folder of one split."""
+        """Folder of one split; of a root on an object store, it holds rows only after :meth:`files`."""
         return self.path / f"Split-{name}"
 
     def files(self, split: str) -> list[Path]:
-        """The Parquet files of one split, in order."""
-        return sorted(self.split(split).glob("*.parquet"))
+        """The Parquet files of one split, in order, on this machine."""
+        return mirror.fetch_files(self.path, self.url, self._names(split))
+
+    def addresses(self, split: str) -> list[str]:
+        """Where a worker reads the Parquet files of one split, in order: paths, or URLs on an object store.
+
+        :func:`fluent_pipe.mirror.nearby` gives, where it is read, the copy on that machine if there is one.
+        """
+        return [joined(self.url or str(self.path), name) for name in self._names(split)]
+
+    def _names(self, split: str) -> list[str]:
+        return mirror.row_files(self.path, self.url, f"Split-{split}", "*.parquet")
 
 
 class Examples(_Split):
@@ -88,13 +124,16 @@ class Examples(_Split):
     beside: ClassVar[str] = "parquet"
     copies: ClassVar[str] = "Split-*/data_tfrecord-*.gz"  # tfx-bsl writes features in any order
 
-    def files(self, split: str) -> list[Path]:
-        beside = self.path / self.beside / f"Split-{split}"
-        return sorted(beside.glob("*.parquet")) if beside.is_dir() else super().files(split)
+    fetched_later = ("Split-*/*.parquet", "parquet/Split-*/*.parquet", copies)
+
+    def _names(self, split: str) -> list[str]:
+        beside = mirror.row_files(self.path, self.url, f"{self.beside}/Split-{split}", "*.parquet")
+        return beside or super()._names(split)
 
     def tfrecords(self, split: str) -> list[Path]:
-        """The gzipped TFRecord files of one split, in order; none where they were not asked for."""
-        return sorted(self.split(split).glob("data_tfrecord-*.gz"))
+        """The gzipped TFRecord files of one split, in order, on this machine; none where they were not asked for."""
+        names = mirror.row_files(self.path, self.url, f"Split-{split}", "data_tfrecord-*.gz")
+        return mirror.fetch_files(self.path, self.url, names)
 
     def summary(self) -> str:
         facts = self.facts()
@@ -340,3 +379,17 @@ TYPES: Mapping[str, type[Artifact]] = {
         Predictions,
     )
 }
+
+
+Folder: TypeAlias = Artifact | Path
+"""A folder of results: an artifact, which finds its files on any machine, or a folder that the user named."""
+
+
+def folder_of(given: Folder) -> Path:
+    """The folder on this machine."""
+    return given.path if isinstance(given, Artifact) else given
+
+
+def address_of(given: Folder) -> str:
+    """What to call it wherever this is read: its URL if it has one, else its path."""
+    return given.url or str(given.path) if isinstance(given, Artifact) else str(given)

@@ -28,6 +28,7 @@ from fluent_pipe.artifacts import (
     TransformGraph,
 )
 from fluent_pipe.errors import ArgumentError, OrderError
+from fluent_pipe.mirror import Root
 from fluent_pipe.steps.base import Ref, Step
 from fluent_pipe.steps.gates import Condition, Hook
 from fluent_pipe.steps.paths import default_root
@@ -66,7 +67,7 @@ class Chain:
     name
         Letters, digits, ``.``, ``_`` and ``-``; names the pipeline's folder under ``root``.
     root
-        Folder of all results.
+        Folder of all results, or the URL where they lie: ``gs://`` or ``s3://``.
     metadata
         URL of the metadata store.
     steps
@@ -78,7 +79,7 @@ class Chain:
     """
 
     name: str
-    root: Path = field(default=Path(), kw_only=True)
+    root: Path | str = field(default=Path(), kw_only=True)
     metadata: str | None = field(default=None, kw_only=True)
     steps: tuple[Step, ...] = field(default=(), kw_only=True)
     conditions: tuple[Condition, ...] = field(default=(), kw_only=True)
@@ -90,7 +91,8 @@ class Chain:
                 f"Pipeline name {self.name!r} is not valid.",
                 fix="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
             )
-        object.__setattr__(self, "root", default_root() if self.root == Path() else Path(self.root).absolute())
+        root = default_root() if self.root == Path() else Root.of(self.root).location
+        object.__setattr__(self, "root", root)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}): " + (" -> ".join(s.id for s in self.steps) or "no steps yet")

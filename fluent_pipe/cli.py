@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted
+from fluent_pipe.errors import ArgumentError, FluentPipeError, Interrupted, TemplateWritten
 from fluent_pipe.runner_flags import RunnerCommand, RunnerName
 
 if TYPE_CHECKING:
+    from fluent_pipe import mirror
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.run import Run
     from fluent_pipe.store.metadata import MetadataStore, StoredRun
@@ -38,7 +39,8 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Set a global of FILE before it runs; repeatable."),
 ]
 Root = Annotated[
-    Path | None, typer.Option("--root", help="Folder of all results. Default: FLUENT_PIPE_ROOT, else .fluent_pipe.")
+    str | None,
+    typer.Option("--root", help="Folder or URL of all results. Default: FLUENT_PIPE_ROOT, else .fluent_pipe."),
 ]
 
 
@@ -97,7 +99,7 @@ def runs(
     from fluent_pipe.store import approvals
 
     def state(run: StoredRun) -> str:
-        if approvals.waiting_for(_root(root) / run.pipeline, run.id) is None:
+        if approvals.waiting_for(_root(root).home / run.pipeline, run.id) is None:
             return run.state
         return "waiting for approval" if run.state == "waiting" else f"{run.state}, waiting for approval"
 
@@ -130,15 +132,22 @@ def show(
     print(f"{found.id}  {found.pipeline}  {found.state}")
     if found.properties.get("reason"):
         print(found.properties["reason"])
+    where = _root(root)
     rows = [
-        {"step": s.step, "state": s.state, "seconds": round(s.seconds, 2), "folder": str(s.path or s.note)}
+        {
+            "step": s.step,
+            "state": s.state,
+            "seconds": round(s.seconds, 2),
+            "folder": where.url_of(s.path) or str(s.path) if s.path else s.note,
+        }
         for s in found.steps
     ]
     print(text_table(rows))
-    request = approvals.waiting_for(_root(root) / found.pipeline, found.id)
+    request = approvals.waiting_for(where.home / found.pipeline, found.id)
     if request is not None:
         print(f"waiting for approval: {request.command(found.id)}")
-    print(f"log: {_root(root) / found.pipeline / 'runs' / found.id / 'log.txt'}")
+    log = where.home / found.pipeline / "runs" / found.id / "log.txt"
+    print(f"log: {log if log.exists() else where.url_of(log) or log}")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -155,7 +164,7 @@ def approve(
 
     if by is not None and not by.strip():
         raise ArgumentError("--by takes a name.")
-    name, request = approvals.find(_root(root), run)
+    name, request = approvals.find(_root(root).home, run)
     request.decide(approved=not reject, by=by or _user(), note=note)
     print(f"{name}: {approvals.in_words(request.facts()['decision'])}")
     if not request.is_watched:
@@ -241,19 +250,25 @@ def runners(
     print(jars.resolve(kind, say=lambda text: print(text, file=sys.stderr)))
 
 
-def _root(root: Path | None) -> Path:
-    from fluent_pipe.pipeline import Pipeline
+def _root(root: str | None) -> mirror.Root:
+    from fluent_pipe import mirror
+    from fluent_pipe.steps.paths import default_root
 
-    return Pipeline("any", root=root or Path()).root
+    return mirror.Root.of(root or default_root())
 
 
-def _store(root: Path | None, metadata: str | None) -> MetadataStore:
+def _store(root: str | None, metadata: str | None) -> MetadataStore:
+    from fluent_pipe.store.manifests import Manifests
     from fluent_pipe.store.metadata import MetadataStore
 
-    folder = _root(root)
-    if not folder.is_dir():
-        raise ArgumentError(f"There is no store at {folder}.", fix="Give --root, or run a pipeline first.")
-    return MetadataStore.open(folder, metadata, create=False)
+    where = _root(root)
+    if not where.url and not where.home.is_dir():
+        raise ArgumentError(f"There is no store at {where}.", fix="Give --root, or run a pipeline first.")
+    if where.url:
+        Manifests(where.url).reach()
+    store = MetadataStore.open(where, metadata, create=bool(where.url))
+    store.sync()
+    return store
 
 
 def _run(pipeline: Pipeline, runner: str | None, *, refresh: tuple[str, ...]) -> None:
@@ -276,6 +291,8 @@ def main() -> NoReturn:
         app()
     except SystemExit as end:
         code = end.code
+    except TemplateWritten as written:  # as was asked for
+        print(written)
     except FluentPipeError as error:
         step = f" in {error.step}" if error.step else ""
         print(f"Error{step}: {error}", file=sys.stderr)

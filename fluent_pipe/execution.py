@@ -1,14 +1,13 @@
 """Walk a plan: look up, run, publish, record, and go on until nothing is left to do.
 
-A Beam job writes into staging. When it has ended well, each step's folder is published by one rename and recorded in
-one transaction; only what the store names exists. So a run that is killed at any moment goes on, next time, after
-the last published step.
+A Beam job writes into staging. When it has ended well, each step's folder is published, by one rename or by a manifest
+that is written last, and recorded in one transaction; only what the store names exists. So a run that is killed at any
+moment goes on, next time, after the last published step.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
@@ -18,28 +17,28 @@ from typing import Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
-from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, StoreError
+from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, RunnerError, StoreError, TemplateWritten
 from fluent_pipe.job import Job
+from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
+from fluent_pipe.remote import is_remote
 from fluent_pipe.runners.base import Place, Runner, Session
 from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
-from fluent_pipe.store.content import FileHashes, of_folder
-from fluent_pipe.store.files import (
-    Staging,
-    clean_abandoned,
-    new_execution_name,
-    publish,
-    sweep_unrecorded,
-    writing,
-)
+from fluent_pipe.store.content import FileHashes
+from fluent_pipe.store.files import clean_abandoned, sweep_unrecorded, writing
+from fluent_pipe.store.manifest import Manifest, row_names
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
+from fluent_pipe.store.publishing import stage
 from fluent_pipe.store.resumable import Resumable, sweep_resumable
+from fluent_pipe.store.stage import Stage
 
 log = logging.getLogger(__name__)
 
 StepState = Literal["waiting", "running", "ran", "cached", "failed", "not pushed", "not scored", "skipped"]
-RunState = Literal["running", "succeeded", "not pushed", "not scored", "waiting", "failed", "interrupted"]
+RunState = Literal[
+    "running", "succeeded", "not pushed", "not scored", "waiting", "template written", "failed", "interrupted"
+]
 
 Holds = Callable[[Condition, Mapping[str, StoredExecution]], bool]
 """Asks a condition, given the results that it may look at."""
@@ -70,7 +69,7 @@ class Execution:
     name, steps
         Of the pipeline.
     root
-        Folder of all results.
+        Where all results lie.
     runner
         Where jobs run.
     refresh
@@ -93,7 +92,7 @@ class Execution:
 
     name: str
     steps: tuple[Step, ...]
-    root: Path
+    root: Root
     store: MetadataStore
     run_id: str
     runner: Runner
@@ -128,9 +127,10 @@ class Execution:
             clean_abandoned(self.folder)
             sweep_unrecorded(self.folder, self.store.recorded_paths(self.name))
             sweep_resumable(self.folder)
+            self.store.sweep(self.name)
         place = Place(str(self.root), self.folder / "runs" / self.run_id)
         with self.runner.session(place) as session:
-            return self._run_jobs(session, FileHashes(self.root / "file_hashes.sqlite"))
+            return self._run_jobs(session, FileHashes(self.root.home / "file_hashes.sqlite"))
 
     def _run_jobs(self, session: Session, hashes: FileHashes) -> RunState:
         while True:
@@ -145,6 +145,7 @@ class Execution:
             job = [s for s in self.steps if s.id in plan.jobs[0]]
             self._foresee()
             self._check_resources()
+            self._check_reach()
             # A key that is known is that of what is about to be read, even if a file changes while it is read.
             self.keys = {p.step.id: p.key for p in plan.steps}
             try:
@@ -154,8 +155,8 @@ class Execution:
 
     @property
     def folder(self) -> Path:
-        """The pipeline's folder."""
-        return self.root / self.name
+        """The pipeline's folder on this machine."""
+        return self.root.home / self.name
 
     def _take_cached(self, plan: Plan) -> None:
         new = [p for p in plan.steps if p.step.id not in self.done and self._is_free(p.step)]
@@ -193,7 +194,7 @@ class Execution:
         except FluentPipeError as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            self._failed_early(step, error)
+            self._failed(step, error)
             raise
 
     def _skip(self, step: Step, condition: Condition) -> None:
@@ -211,10 +212,26 @@ class Execution:
             lacking = machine.lacks(asked) if machine is not None else None
             if lacking is not None:
                 fix = "Run it on a cluster, or ask for less."
-                raise self._failed_early(step, ResourceError(f"{step.id} {lacking}.", fix=fix))
+                raise self._failed(step, ResourceError(f"{step.id} {lacking}.", fix=fix))
 
-    def _failed_early(self, step: Step, error: FluentPipeError) -> FluentPipeError:
-        """``error``, recorded as that of a step whose work has not begun."""
+    def _check_reach(self) -> None:
+        """End the run before its first job if a step names a place that workers do not see."""
+        if self.runner.capabilities().shared_disk:
+            return
+        for step in self.steps:
+            if step.id in self.done or not self._is_free(step):
+                continue
+            place = next((place for place in step.outside() if not is_remote(place)), None)
+            if place is not None:
+                error = RunnerError(
+                    f"{step.call}() names {place}, on this machine; the workers do not see its disk.",
+                    where=self.runner.name,
+                    fix="Name a place on an object store (gs://, s3://), or run it here.",
+                )
+                raise self._failed(step, error)
+
+    def _failed(self, step: Step, error: FluentPipeError) -> FluentPipeError:
+        """``error``, recorded as that of a step before or after its work."""
         error.step = step.id
         self.observer.changed(step.id, "failed")
         self._record_failed(step, 0.0, error)
@@ -228,7 +245,7 @@ class Execution:
             inputs = {f: artifact(self.done, r) for f, r in step.inputs().items() if r.step in self.done}
             error = step.foreseen({f: a.facts() for f, a in inputs.items() if a.facts_file})
             if error is not None:
-                raise self._failed_early(step, error)
+                raise self._failed(step, error)
 
     def _judge(self, step: Step, stored: StoredExecution) -> None:
         refusal = step.refused(stored.artifacts[0].facts())
@@ -239,7 +256,8 @@ class Execution:
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:
         for step in job:
             self.observer.changed(step.id, "running")
-        with Staging.create(self.folder) as staging, ExitStack() as held:
+        shared_disk = self.runner.capabilities().shared_disk
+        with stage(self.root, self.name, shared_disk=shared_disk) as staging, ExitStack() as held:
             begun = time.monotonic()
             kept = self._kept(job, keys, held)
             running = Job(self, job, staging, kept)
@@ -250,6 +268,10 @@ class Execution:
                     seconds = running.run(session)
             except ApprovalPending:
                 self.observer.changed(job[0].id, "waiting", note="for approval")
+                raise
+            except TemplateWritten:
+                for step in job:
+                    self.observer.changed(step.id, "waiting")
                 raise
             except KeyboardInterrupt:
                 raise
@@ -264,7 +286,12 @@ class Execution:
             for step in job:
                 inputs = {f: artifact(self.done, ref) for f, ref in step.inputs().items()}
                 key = keys[step.id] or cache_key(step, inputs, running.earlier[step.id], hashes)
-                self._publish(step, staging.path / step.id, key, inputs, shares[step.id])
+                try:
+                    self._publish(step, staging, key, inputs, shares[step.id])
+                except FluentPipeError as error:
+                    if not isinstance(error, KeyboardInterrupt):
+                        self._failed(step, error)
+                    raise
                 if step.id in kept:
                     kept[step.id].remove()
         for step in job:
@@ -288,27 +315,25 @@ class Execution:
         except StoreError:
             log.exception("The failure could not be recorded")  # it is the error to tell, not this one
 
-    def _publish(self, step: Step, staged: Path, key: str, inputs: Mapping[str, Artifact], seconds: float) -> None:
-        _remove_hidden(staged)
-        execution = new_execution_name()
-        destination = self.folder / step.id / execution
-        fingerprint = of_folder(staged, leave_out=step.produces[0].copies)
-        with writing(destination):
-            publish(staged, destination)
-        stored = self.store.record(
+    def _publish(self, step: Step, staging: Stage, key: str, inputs: Mapping[str, Artifact], seconds: float) -> None:
+        staged = staging.staged(step.id, step.produces)
+        manifest = Manifest(
             pipeline=self.name,
             run=self.run_id,
-            step_id=step.id,
+            step=step.id,
             step_type=step.call,
-            execution=execution,
-            path=destination,
+            execution=staged.execution,
             key=key,
-            fingerprint=fingerprint,
+            fingerprint=staged.fingerprint,
             seconds=seconds,
-            produces=step.produces,
-            inputs=inputs,
-            properties=_properties(step, destination, fingerprint),
+            produces=tuple(kind.__name__ for kind in step.produces),
+            inputs=self.store.read_by(inputs),
+            properties=_properties(step, staged.folder, staged.fingerprint),
+            files=staged.files,
+            rows=row_names(staged.files, step.produces),
         )
+        staging.publish(staged, manifest)
+        stored = self.store.record(manifest, step.produces)
         self.done[step.id] = stored
         self.ran[step.id] = seconds
         self.observer.changed(step.id, _refused(stored) or "ran", seconds=seconds, note=_note(stored))
@@ -326,11 +351,6 @@ def _note(stored: StoredExecution) -> str:
     except Exception:  # a type of the user's own may have changed since
         log.exception("There is no summary of %s", stored.path)
         return ""
-
-
-def _remove_hidden(folder: Path) -> None:
-    for path in folder.glob(".*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int | float]:

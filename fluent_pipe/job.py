@@ -17,8 +17,9 @@ from fluent_pipe.plan import artifact, resolve_earlier
 from fluent_pipe.runners.base import JobName, JobResult, Session
 from fluent_pipe.runners.failures import missing_on_workers, of_runner
 from fluent_pipe.steps.base import Ref, Step
-from fluent_pipe.store.files import Staging, disk_is_full
+from fluent_pipe.store.files import disk_is_full
 from fluent_pipe.store.resumable import Resumable
+from fluent_pipe.store.stage import Stage
 
 if TYPE_CHECKING:
     from fluent_pipe.components.base import Component, Live
@@ -44,9 +45,7 @@ class Job:
         What outlives a killed process, by step.
     """
 
-    def __init__(
-        self, execution: Execution, steps: list[Step], staging: Staging, kept: Mapping[str, Resumable]
-    ) -> None:
+    def __init__(self, execution: Execution, steps: list[Step], staging: Stage, kept: Mapping[str, Resumable]) -> None:
         self._execution = execution
         self._steps = steps
         self._staging = staging
@@ -160,7 +159,7 @@ class Job:
         if isinstance(error, FluentPipeError):
             return error
         meant = [c.explain(error) for c in components.values()]
-        known = disk_is_full(str(error), where=str(self._staging.path)) or next((m for m in meant if m), None)
+        known = disk_is_full(str(error), where=self._staging.where) or next((m for m in meant if m), None)
         if known is not None:
             known.step = known.step or self._step_of(error)
             return known
@@ -182,7 +181,7 @@ class Job:
 
 
 def _finish(component: Component) -> bool:
-    with component.context.explained():
+    with component.context.explained(), component.context.delivering():
         return component.finish()
 
 

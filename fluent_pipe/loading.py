@@ -36,7 +36,7 @@ def parse(settings: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-def load(reference: str, settings: Mapping[str, Any], root: Path | None = None) -> Pipeline:
+def load(reference: str, settings: Mapping[str, Any], root: str | None = None) -> Pipeline:
     """The pipeline of ``FILE[:NAME]``.
 
     Parameters
@@ -47,7 +47,7 @@ def load(reference: str, settings: Mapping[str, Any], root: Path | None = None) 
     settings
         Values for globals that the file sets at its top level; they take the place of the file's own.
     root
-        Overrides the pipeline's root.
+        Overrides the pipeline's root; a folder or a URL.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def load(reference: str, settings: Mapping[str, Any], root: Path | None = None) 
         raise ArgumentError(f"There is no file {file!r}.")
     module = _globals(path, settings)
     pipeline = _choose(module, name, file)
-    return replace(pipeline, root=root.absolute()) if root is not None else pipeline
+    return replace(pipeline, root=root) if root is not None else pipeline
 
 
 def example(name: str) -> Path:

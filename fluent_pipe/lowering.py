@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe.artifacts import Artifact, Examples
+from fluent_pipe.artifacts import Artifact, Examples, Folder
 from fluent_pipe.errors import StepFailed
 from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.data import CurateSchema, GenerateStatistics, InferSchema, Validate, WithSchema
@@ -172,5 +172,5 @@ def _model_inputs(
     )
 
 
-def _folder(asked: object, found: Artifact | None) -> Path | None:
-    return Path(asked) if isinstance(asked, str) else found.path if found else None
+def _folder(asked: object, found: Artifact | None) -> Folder | None:
+    return Path(asked) if isinstance(asked, str) else found

@@ -29,9 +29,11 @@ class Pipeline(DataCalls, ModelCalls, DeliveryCalls, GateCalls, OwnCalls):
     name
         Letters, digits, ``.``, ``_`` and ``-``; names the pipeline's folder under ``root``.
     root
-        Folder of all results. Default: the environment's ``FLUENT_PIPE_ROOT``, else ``.fluent_pipe``.
+        Folder of all results, or the URL where they lie: ``gs://bucket/results``, ``s3://bucket/results``. Default: the
+        environment's ``FLUENT_PIPE_ROOT``, else ``.fluent_pipe``.
     metadata
-        URL of the metadata store (``mysql://``, ``postgresql://``, ``sqlite:///``). Default: SQLite under ``root``.
+        URL of the metadata store (``mysql://``, ``postgresql://``, ``sqlite:///``). Default: SQLite under ``root``, or
+        in the folder on this machine that mirrors it.
 
     Examples
     --------

@@ -213,10 +213,10 @@ def cache_key(
     inputs, earlier
         Artifacts by field name; their content counts, not where they lie.
     """
-    from fluent_pipe.store.content import of_file
+    from fluent_pipe.store.content import of_locations
     from fluent_pipe.store.fingerprint import of_value
 
-    files = [sorted(of_file(Path(f), hashes) for f in matches(p)) for p in step.source_files()]
+    files = [sorted(of_locations(matches(p), hashes)) for p in step.source_files()]
     return of_value(
         {
             "step": step.call,

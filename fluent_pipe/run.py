@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,16 +28,19 @@ from fluent_pipe.artifacts import (
     Statistics,
     TransformGraph,
 )
-from fluent_pipe.errors import FluentPipeError, Interrupted, StepFailed, StoreError
+from fluent_pipe.errors import FluentPipeError, Interrupted, RunnerError, StepFailed, StoreError, TemplateWritten
 from fluent_pipe.execution import Execution, Observer, RunState
 from fluent_pipe.interrupts import interruptible
 from fluent_pipe.logs import logged
+from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, make_plan
 from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.named import chosen, is_named
 from fluent_pipe.steps.gates import Condition
+from fluent_pipe.store.connection import DATABASE_FILE
 from fluent_pipe.store.content import FileHashes
 from fluent_pipe.store.files import new_execution_name, writing
+from fluent_pipe.store.manifests import Manifests
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 
 if TYPE_CHECKING:
@@ -178,7 +181,7 @@ class Run:
             what = kind.__name__ + (f" of {step}" if step else "")
             raise StepFailed(f"This run of {self.pipeline!r} left no {what}.", got=what, valid=there)
         last = found[-1]
-        return kind(last.path, last.fingerprint, last.step, last.execution)
+        return kind(last.path, last.fingerprint, last.step, last.execution, last.url)
 
     def _get(self, kind: type[Artifact]) -> Any:
         return self.artifact(kind)
@@ -187,9 +190,14 @@ class Run:
 def plan(pipeline: Pipeline, runner: Runner | str | None = None) -> Plan:
     """The pipeline's plan against what its store holds; of a runner that is named it says what this can do."""
     runs_on = chosen(runner) if runner is not None or is_named() else None
-    there = pipeline.metadata is not None or (pipeline.root / "metadata.sqlite").is_file()
-    store = MetadataStore.open(pipeline.root, pipeline.metadata, create=False) if there else None
-    hashes = FileHashes(pipeline.root / "file_hashes.sqlite") if there else None
+    root = Root.of(pipeline.root)
+    if root.url:
+        Manifests(root.url).reach()
+    there = root.url or pipeline.metadata is not None or (root.home / DATABASE_FILE).is_file()
+    store = MetadataStore.open(root, pipeline.metadata, create=bool(root.url)) if there else None
+    if store is not None:
+        store.sync(pipeline.name)
+    hashes = FileHashes(root.home / "file_hashes.sqlite") if there else None
     made = make_plan(pipeline.name, pipeline.steps, store, hashes)
     return replace(made, runner=f"{runs_on.name}, {runs_on.capabilities()}") if runs_on is not None else made
 
@@ -207,26 +215,29 @@ def run(
     if not pipeline.steps:
         raise FluentPipeError("This pipeline has no steps.", fix="Begin with from_csv() or another source.")
     runner = chosen(runner)
+    root = Root.of(pipeline.root)
+    _check_reach(root, runner)
     runner.check()
     run_id = new_execution_name()
-    folder = pipeline.root / pipeline.name / "runs" / run_id
-    store = MetadataStore.open(pipeline.root, pipeline.metadata)
+    folder = root.home / pipeline.name / "runs" / run_id
+    if root.url:
+        Manifests(root.url).check(pipeline.name, run_id)
+    store = MetadataStore.open(root, pipeline.metadata)
+    store.sync(pipeline.name)
     with writing(folder):
         folder.mkdir(parents=True)
     store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
-    with logged(folder / "log.txt") as terminal:
+    with _log_uploaded(root, folder), logged(folder / "log.txt") as terminal:
         watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
             return hooks.holds(condition, _made(execution, "running", folder, seen))
 
-        execution = Execution(
-            pipeline.name, pipeline.steps, pipeline.root, store, run_id, runner, refresh, watching, holds
-        )
+        execution = Execution(pipeline.name, pipeline.steps, root, store, run_id, runner, refresh, watching, holds)
         try:
             state = _execute(execution, watching)
         except Exception as error:
-            if not isinstance(error, KeyboardInterrupt):
+            if not isinstance(error, KeyboardInterrupt | TemplateWritten):
                 failure = hooks.Failure(run_id, pipeline.name, getattr(error, "step", None), error, folder / "log.txt")
                 with suppress(KeyboardInterrupt):  # of a hook that hangs; the run's own error is the one to tell
                     hooks.tell([h for h in pipeline.hooks if h.on == "failure"], failure, terminal)
@@ -237,6 +248,28 @@ def run(
         except KeyboardInterrupt:
             raise Interrupted(f"on_success was stopped. The run itself has ended: {state}.") from None
     return made
+
+
+def _check_reach(root: Root, runner: Runner) -> None:
+    """Refuse a root that the workers of a runner do not see."""
+    if not root.url and not runner.capabilities().shared_disk:
+        raise RunnerError(
+            f"Workers that run {runner.name} do not see this folder, where results are to lie.",
+            where=str(root),
+            fix='Give a root that they reach, such as root="gs://bucket/results" or "s3://bucket/results"; or '
+            "shared_disk=True to the runner, where the folder is mounted under the same path on every machine.",
+        )
+
+
+@contextmanager
+def _log_uploaded(root: Root, folder: Path) -> Iterator[None]:
+    """Leave the log of the run in ``folder`` on an object store too; that it cannot be is no reason to fail."""
+    try:
+        yield
+    finally:
+        if root.url:
+            with suppress(StoreError):
+                Manifests(root.url).put_log(folder.parent.parent.name, folder.name, folder / "log.txt")
 
 
 def _execute(execution: Execution, watching: Observer) -> RunState:
@@ -250,6 +283,9 @@ def _execute(execution: Execution, watching: Observer) -> RunState:
     except KeyboardInterrupt:
         state = "interrupted"  # raised anew: on its way through Beam it may have been annotated
         raise Interrupted("The run was stopped.", fix="Finished steps stay cached; run again to go on.") from None
+    except TemplateWritten as written:
+        state, reason = "template written", str(written)
+        raise
     except FluentPipeError as error:
         reason = str(error)
         log.exception("The run failed")

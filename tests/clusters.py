@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from fluent_pipe.runners import java
+from fluent_pipe.runners import jars, java
 from fluent_pipe.runners.job_server import QUICK
 
 MEGABYTE = 1 << 20
@@ -84,8 +84,8 @@ def flink_jars() -> Path | None:
 @contextmanager
 def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> Iterator[str]:
     """A standalone Flink cluster; ``host:port`` of its job manager."""
-    jars = flink_jars()
-    assert jars is not None, "apache-flink-libraries is not installed"
+    libraries = flink_jars()
+    assert libraries is not None, "apache-flink-libraries is not installed"
     ports = {name: free_port() for name in ("rest", "rpc", "blob")}
     settings: dict[str, object] = {
         "jobmanager.rpc.address": "localhost",
@@ -98,6 +98,8 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
         "taskmanager.bind-host": "localhost",
         "taskmanager.host": "localhost",
         "taskmanager.numberOfTaskSlots": slots,
+        # Else the first task manager gets all the work that it has slots for.
+        "cluster.evenly-spread-out-slots": "true",
         "parallelism.default": task_managers * slots,
         "heartbeat.timeout": 15000,
         "restart-strategy.type": "none",
@@ -132,7 +134,7 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
         *QUICK,
         f"-Dlog4j.configurationFile={conf / 'log4j.properties'}",
         "-cp",
-        f"{jars}/*",
+        f"{libraries}/*",
     ]
     manager = [*command, "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"]
     worker = [*command, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"]
@@ -151,3 +153,59 @@ def flink_cluster(folder: Path, *, task_managers: int = 2, slots: int = 2) -> It
 
         until(ready, "The Flink cluster", log)
         yield f"localhost:{ports['rest']}"
+
+
+@contextmanager
+def spark_cluster(folder: Path, *, workers: int = 2) -> Iterator[str]:
+    """A standalone Spark cluster, of the classes in Beam's job server; ``spark://`` URL of its master.
+
+    Spark's workers start executors as its own scripts do: they look for a Spark at home, a folder ``jars``, and for
+    its Scala version. Without either each executor fails at once with "Cannot find any build directories", and after
+    ten of them the master removes the application.
+    """
+    jar = jars.look("spark").jar
+    assert jar is not None, "there is no job server for Spark"
+    home = folder / "spark"
+    (home / "jars").mkdir(parents=True)
+    (home / "jars/job-server.jar").symlink_to(jar)
+    found = java.find()
+    environment = {
+        **os.environ,
+        "JAVA_HOME": str(found.path.resolve().parents[1]),
+        "SPARK_HOME": str(home),
+        "SPARK_SCALA_VERSION": "2.12",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+        "SPARK_NO_DAEMONIZE": "1",
+    }
+    command = [str(found.path), *found.opening(), *QUICK, "-Xmx256m", "-cp", str(jar)]
+    place = ["--host", "127.0.0.1", "--port"]
+    port = free_port()
+    with ExitStack() as started:
+        log = folder / "master.txt"
+        master = [*command, "org.apache.spark.deploy.master.Master", *place, str(port), "--webui-port"]
+        web = free_port()
+        started.enter_context(process([*master, str(web)], log, env=environment))
+        until(lambda: answers(port), "The Spark master", log)
+        worker = [*command, "org.apache.spark.deploy.worker.Worker", "--cores", "1", "--memory", "1g", *place]
+        for number in range(workers):
+            own = [str(free_port()), "--webui-port", str(free_port()), "--work-dir", str(folder / f"work-{number}")]
+            started.enter_context(
+                process([*worker, *own, f"spark://127.0.0.1:{port}"], folder / f"worker-{number}.txt", env=environment)
+            )
+
+        def ready() -> bool:
+            with urllib.request.urlopen(f"http://127.0.0.1:{web}/json/", timeout=2) as answer:
+                return int(json.load(answer)["aliveworkers"]) == workers
+
+        until(ready, "The Spark cluster", log)
+        yield f"spark://127.0.0.1:{port}"
+
+
+SPARK_SETTINGS = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.executor.memory": "768m",
+}
+"""For jobs on :func:`spark_cluster`: all on loopback, and no more than its workers have."""

@@ -12,7 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
+from fluent_pipe.arrow.opening import open_binary, size_of
 from fluent_pipe.errors import InputError
+from fluent_pipe.remote import is_remote
 from fluent_pipe.steps.paths import matches
 
 UNDECODABLE = b"\xff"
@@ -89,6 +91,8 @@ def _matches(pattern: str) -> list[str]:
     found = matches(pattern)
     if found:
         return found
+    if is_remote(pattern):
+        raise InputError(f"No file matches {pattern!r}.", fix="Check the bucket's name and the path in it.")
     path = Path(pattern).expanduser()
     folder = path if path.is_dir() else next((p for p in path.parents if not glob.has_magic(str(p))), Path())
     if not folder.is_dir():
@@ -100,12 +104,12 @@ def _matches(pattern: str) -> list[str]:
 
 
 def _members(file: str, split: str) -> Iterator[Piece]:
-    if Path(file).stat().st_size == 0:
+    if size_of(file) == 0:
         raise InputError("This file is empty.", where=file, fix="Leave it out, or write its rows.")
     if Path(file).suffix.lower() != ".zip":
         yield Piece(file, split=split)
         return
-    with _explained(file), zipfile.ZipFile(file) as archive:
+    with _explained(file), open_binary(file) as stream, zipfile.ZipFile(stream) as archive:
         members = sorted((m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename)
     if not members:
         raise InputError("This zip holds no files.", where=file)
@@ -125,9 +129,9 @@ def is_splittable(piece: Piece, encoding: str) -> bool:
 def text_bytes(piece: Piece) -> int:
     """An upper bound of the uncompressed bytes of a whole file or member."""
     if piece.member:
-        with _explained(piece.name), zipfile.ZipFile(piece.file) as archive:
+        with _explained(piece.name), open_binary(piece.file) as stream, zipfile.ZipFile(stream) as archive:
             return archive.getinfo(piece.member).file_size
-    size = Path(piece.file).stat().st_size
+    size = size_of(piece.file)
     # Deflate cannot do better than 1032 to 1.
     return size * 1032 if Path(piece.file).suffix.lower() == ".gz" else size
 
@@ -142,13 +146,13 @@ def open_bytes(piece: Piece) -> Iterator[Readable]:
         If a compressed file is broken or locked by a password.
     """
     with ExitStack() as stack, _explained(piece.name):
+        file = stack.enter_context(open_binary(piece.file))
         if piece.member:
-            archive = stack.enter_context(zipfile.ZipFile(piece.file))
+            archive = stack.enter_context(zipfile.ZipFile(file))
             yield stack.enter_context(archive.open(piece.member))
         elif Path(piece.file).suffix.lower() == ".gz":
-            yield stack.enter_context(gzip.open(piece.file))
+            yield stack.enter_context(gzip.open(file))
         else:
-            file = stack.enter_context(open(piece.file, "rb"))
             file.seek(piece.begin)
             yield file if piece.end < 0 else _Limited(file, piece.end - piece.begin)
 

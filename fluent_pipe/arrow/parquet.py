@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fluent_pipe.arrow.opening import parquet_file
+
 ROWS_PER_BATCH = 16_384
 
 
@@ -21,13 +23,13 @@ def read_batches(
     Parameters
     ----------
     path
-        A Parquet file.
+        A Parquet file: a path or a URL.
     columns
         Which columns; None for all.
     rows
         Most rows a batch.
     """
-    with pq.ParquetFile(path) as file:
+    with parquet_file(path) as file:
         yield from file.iter_batches(batch_size=rows, columns=columns)
 
 
@@ -49,15 +51,22 @@ def spread_rows(files: Sequence[str | Path], count: int, *, groups: int = 8) -> 
     chosen = [there[i] for i in np.unique(np.linspace(0, len(there) - 1, min(groups, count, len(there))).astype(int))]
     parts = []
     for (file, group), wanted in zip(chosen, _shares(count, len(chosen)), strict=True):
-        with pq.ParquetFile(file) as parquet:
+        with parquet_file(file) as parquet:
             table = parquet.read_row_group(group)
         parts.append(table.take(np.unique(np.linspace(0, len(table) - 1, min(wanted, len(table))).astype(int))))
     (batch,) = pa.concat_tables(parts).combine_chunks().to_batches()
     return batch
 
 
+def row_count(file: str | Path) -> int:
+    """Rows of a file."""
+    with parquet_file(file) as parquet:
+        return int(parquet.metadata.num_rows)
+
+
 def _groups_with_rows(file: str | Path) -> list[int]:
-    metadata = pq.read_metadata(file)
+    with parquet_file(file) as parquet:
+        metadata = parquet.metadata
     return [g for g in range(metadata.num_row_groups) if metadata.row_group(g).num_rows]
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from fluent_pipe.arrow.csv_survey import check_names, check_same
 from fluent_pipe.arrow.files import Piece, Rejected
 from fluent_pipe.arrow.hashing import ragged
+from fluent_pipe.arrow.opening import parquet_file
 from fluent_pipe.arrow.parquet import ROWS_PER_BATCH
 from fluent_pipe.arrow.types import common, flat
 from fluent_pipe.errors import InputError
@@ -25,7 +26,7 @@ class ParquetReader:
 
     def read(self, piece: Piece) -> Iterator[pa.RecordBatch | Rejected]:
         """The rows of the piece's row groups, in order; none is ever rejected."""
-        with pq.ParquetFile(piece.file) as file:
+        with parquet_file(piece.file) as file:
             groups = list(range(piece.begin, piece.end if piece.end >= 0 else file.num_row_groups))
             for batch in file.iter_batches(batch_size=4 * ROWS_PER_BATCH, row_groups=groups, columns=self.schema.names):
                 if batch.num_rows:
@@ -56,7 +57,7 @@ def survey(
     pieces: list[Piece] = []
     for piece in files:
         try:
-            with pq.ParquetFile(piece.file) as file:
+            with parquet_file(piece.file) as file:
                 found, metadata = file.schema_arrow, file.metadata
         except pa.ArrowInvalid as error:
             raise InputError(f"This is not a Parquet file ({error}).", where=piece.file) from error

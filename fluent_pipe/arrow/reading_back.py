@@ -13,10 +13,11 @@ import pyarrow.csv as pacsv
 import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
+from fluent_pipe.arrow.opening import open_binary, parquet_file
 from fluent_pipe.errors import ArgumentError
 
 
-def read_predictions(files: Sequence[Path], form: str) -> pa.Table:
+def read_predictions(files: Sequence[Path | str], form: str) -> pa.Table:
     """All rows of the files.
 
     Raises
@@ -30,19 +31,22 @@ def read_predictions(files: Sequence[Path], form: str) -> pa.Table:
             fix="Read the files with tf.data.TFRecordDataset(..., 'GZIP'), or write another format.",
         )
     read = {"parquet": pq.read_table, "csv": pacsv.read_csv, "jsonl": pajson.read_json}[form]
-    tables = [read(str(file)) for file in files]
+    tables = []
+    for file in files:
+        with open_binary(str(file)) as opened:
+            tables.append(read(opened))
     return pa.concat_tables(tables, promote=True) if tables else pa.table({})
 
 
-def first_rows(files: Sequence[Path], form: str, count: int) -> list[dict[str, Any]]:
+def first_rows(files: Sequence[Path | str], form: str, count: int) -> list[dict[str, Any]]:
     """Up to ``count`` rows; none of TFRecord files."""
     if not files or form == "tfrecord":
         return []
     if form == "parquet":
-        with pq.ParquetFile(files[0]) as file:
+        with parquet_file(files[0]) as file:
             batch = next(file.iter_batches(batch_size=count), None)
         rows: list[dict[str, Any]] = [] if batch is None else batch.to_pylist()
         return rows
-    with files[0].open("rb") as lines:
+    with open_binary(str(files[0])) as lines:
         head = io.BytesIO(b"".join(islice(lines, count + (form == "csv"))))
     return list((pacsv.read_csv(head) if form == "csv" else pajson.read_json(head)).to_pylist())

@@ -18,6 +18,7 @@ from typing import IO, cast
 
 from google_crc32c import value as crc32c
 
+from fluent_pipe.arrow.opening import open_binary
 from fluent_pipe.arrow.parquet import ROWS_PER_BATCH
 from fluent_pipe.errors import InputError
 
@@ -121,7 +122,7 @@ class _Damaged(Exception):
 
 def _open(path: str, stack: ExitStack) -> tuple[IO[bytes], str]:
     """The file's uncompressed bytes, and what a message adds to a place in them."""
-    raw = stack.enter_context(Path(path).open("rb"))  # noqa: SIM115 - the stack closes it
+    raw = stack.enter_context(open_binary(path))
     head = raw.read(_HEADER.size)
     raw.seek(0)
     if len(head) == _HEADER.size and _is_header(head, 0):

@@ -115,7 +115,7 @@ class DeliveryCalls(SourceCalls):
         Parameters
         ----------
         destination
-            Folder of the versions; a serving process watches it.
+            Folder or URL of the versions; a serving process watches it.
         keep
             Newest versions to keep. Default: all.
         """
@@ -126,7 +126,7 @@ class DeliveryCalls(SourceCalls):
                 blessing=self._newest(ModelBlessing),
                 infra=self._newest(InfraBlessing),
                 approval=self._newest(Approval),
-                destination=str(Path(destination).absolute()),
+                destination=checks.location(destination, "push_to()"),
                 keep=None if keep is None else checks.count(keep, "keep"),
             )
         )
@@ -153,8 +153,8 @@ class DeliveryCalls(SourceCalls):
             an Arrow table; or a Pipeline of one source, for any other argument of it. A label is not needed, and
             other columns are welcome.
         to
-            Folder of its own for the predictions; it appears whole, and takes the place of earlier predictions. Rows
-            that cannot be read or scored lie there too, under ``rejected/``, each with its reason.
+            Folder or URL of its own for the predictions; it appears whole, and takes the place of earlier predictions.
+            Rows that cannot be read or scored lie there too, under ``rejected/``, each with its reason.
         format
             Of the files: ``"parquet"``, ``"csv"``, ``"jsonl"``, or ``"tfrecord"``: gzipped ``PredictionLog``.
         keep
@@ -169,7 +169,7 @@ class DeliveryCalls(SourceCalls):
             If an argument is not valid. Problems of the rows are :class:`~fluent_pipe.errors.InputError`, of the
             folder :class:`~fluent_pipe.errors.StoreError` at the run, the latter before its first step.
         """
-        destination = str(Path(to).absolute())
+        destination = checks.location(to, "to=")
         if any(isinstance(s, BulkInfer) and s.destination == destination for s in self.steps):
             raise ArgumentError(f"An earlier bulk_infer() writes to {destination}.", fix="Give to= another folder.")
         source = self._rows_to_score(rows)

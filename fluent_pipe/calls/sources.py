@@ -60,7 +60,8 @@ class SourceCalls(Chain):
         Parameters
         ----------
         uri
-            A path, a glob or a list of them; or one of these per split: ``{"train": "a/*.csv", "eval": "b/*.csv"}``.
+            A path or URL (``gs://``, ``s3://``), a glob or a list of them; or one of these per split:
+            ``{"train": "a/*.csv", "eval": "b/*.csv"}``.
         splits
             Split names and shares. Default ``{"train": 8, "eval": 2}``. A row's split depends on its content alone.
         partition_by

@@ -76,7 +76,7 @@ class Approve(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the content of ``approval.json``."""
-        return {"": once(pipeline, "Approve", self.context, partial(_write, self.context.staging, self._decision))}
+        return {"": once(pipeline, "Approve", self.context, partial(_write, self.context, self._decision))}
 
     def _is_published(self, decision: Decision) -> bool:
         """Whether an earlier run took this decision: then this one was told not to take it from the cache."""
@@ -91,6 +91,6 @@ def _wait(request: Request) -> Decision:
     return decision
 
 
-def _write(staging: str, decision: Decision) -> dict[str, Any]:
-    Path(staging, "approval.json").write_text(json.dumps(decision, indent=1))
+def _write(context: Context, decision: Decision) -> dict[str, Any]:
+    (context.folder / "approval.json").write_text(json.dumps(decision, indent=1))
     return decision

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,9 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from fluent_pipe import progress
-from fluent_pipe.errors import FluentPipeError, StepFailed
+from fluent_pipe.components.staged import Staged, deliver, delivering, fetched, scratch, staged
+from fluent_pipe.errors import FluentPipeError, StepFailed, StoreError
+from fluent_pipe.remote import is_remote, joined, read_bytes, write_bytes
 from fluent_pipe.runners.measured import COUNTERS
 from fluent_pipe.steps.resources import Resources
 from fluent_pipe.store.files import disk_is_full
@@ -36,7 +38,8 @@ class Context:
     step
         Id of the step, for progress and messages.
     staging
-        Folder that the component writes its artifact into; it exists.
+        Folder that the component writes its artifact into; it exists. Or a URL, where workers do not share the
+        driver's disk.
     key
         Cache key of the step; empty where an input flows in the same job.
     run
@@ -44,7 +47,8 @@ class Context:
     home
         The pipeline's folder, ``root/<pipeline>``.
     resume
-        Folder that outlives a killed process, with what an earlier one finished in part; None where nothing is kept.
+        Folder of the driver that outlives a killed process, with what an earlier one finished in part; None where
+        nothing is kept.
     """
 
     step: str
@@ -55,9 +59,52 @@ class Context:
     resume: str | None = None
 
     @property
+    def is_remote(self) -> bool:
+        """Whether what workers write is delivered to an object store."""
+        return is_remote(self.staging)
+
+    @property
     def folder(self) -> Path:
-        """``staging`` as a path."""
-        return Path(self.staging)
+        """Where to write: ``staging``; or a scratch folder of this machine, whose files count once delivered."""
+        return scratch(self.staging) if self.is_remote else Path(self.staging)
+
+    @property
+    def staged(self) -> Staged:
+        """What all workers have written so far."""
+        return staged(self.staging)
+
+    @contextmanager
+    def delivering(self) -> Iterator[None]:
+        """Deliver what is written into :attr:`folder` inside, at a good end. Nothing happens on a shared disk."""
+        with delivering(self.staging) if self.is_remote else nullcontext():
+            yield
+
+    def deliver(self, file: Path, known: str | None = None) -> str:
+        """Deliver a finished file of :attr:`folder`; nothing happens on a shared disk.
+
+        Parameters
+        ----------
+        known
+            Its content's hash. Without it the file cannot be part of what is published.
+
+        Returns
+        -------
+        str
+            Where other workers find it: a path or a URL.
+        """
+        if not self.is_remote:
+            return str(file)
+        name = file.relative_to(self.folder).as_posix()
+        deliver(self.staging, file, name, known=known)
+        return joined(self.staging, name)
+
+    def gather(self, *names: str) -> None:
+        """Have folders that other workers wrote, all if none is named, in :attr:`folder` too."""
+        if self.is_remote:
+            for name in names:
+                fetched(joined(self.staging, name), self.folder / name)
+            if not names:
+                fetched(self.staging, self.folder)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -74,8 +121,7 @@ class Context:
 
     def keep_failure(self, error: Exception) -> None:
         """Leave ``error`` for the driver; the first one stays."""
-        kept = self.folder / FAILURE_FILE
-        if kept.exists():
+        if self._failure() is not None:
             return
         if not isinstance(error, FluentPipeError):
             frame = traceback.extract_tb(error.__traceback__)[-1:]
@@ -87,20 +133,31 @@ class Context:
                 text, where=str(error.filename) if disk and isinstance(error, OSError) else where
             )
         error.step = error.step or self.step
-        with suppress(OSError):  # on a full disk the driver has the text of the error alone
-            self.folder.mkdir(parents=True, exist_ok=True)
-            kept.write_bytes(pickle.dumps(error))
+        with suppress(OSError, StoreError):  # on a full disk the driver has the text of the error alone
+            if self.is_remote:
+                write_bytes(joined(self.staging, FAILURE_FILE), pickle.dumps(error))
+            else:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                (self.folder / FAILURE_FILE).write_bytes(pickle.dumps(error))
 
     def kept_failure(self) -> FluentPipeError | None:
         """The error that a worker left, if any."""
-        kept = self.folder / FAILURE_FILE
-        if not kept.exists() or not (content := kept.read_bytes()):
+        content = self._failure()
+        if not content:
             return None
         try:
             error: FluentPipeError = pickle.loads(content)
         except (EOFError, pickle.UnpicklingError):  # cut short by a full disk
             return None
         return error
+
+    def _failure(self) -> bytes | None:
+        try:
+            if self.is_remote:
+                return read_bytes(joined(self.staging, FAILURE_FILE))
+            return (self.folder / FAILURE_FILE).read_bytes()
+        except (FileNotFoundError, StoreError):
+            return None
 
 
 def _count(step: str, rows: int, detail: str | None) -> None:  # noqa: ARG001 - a carrier takes both
@@ -189,4 +246,6 @@ class _Once(beam.DoFn):  # type: ignore[misc]
 
     def process(self, _: None, *sides: Any) -> Iterator[Any]:
         with self._context.explained():
-            yield self._function(*sides)
+            with self._context.delivering():
+                result = self._function(*sides)
+            yield result

@@ -31,7 +31,15 @@ class WithBaseModel(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the copy."""
+        if self.context.is_remote:  # the model lies on the driver's disk, and so it is the driver that copies it
+            with self.context.delivering():
+                _copy(self.context, self._step.path)
+            return {"": once(pipeline, "Copy", self.context, _nothing)}
         return {"": once(pipeline, "Copy", self.context, partial(_copy, self.context), self._step.path)}
+
+
+def _nothing() -> None:
+    """The driver has done it."""
 
 
 def _copy(context: Context, path: str) -> None:

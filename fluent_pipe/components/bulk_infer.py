@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fluent_pipe import progress
 from fluent_pipe.arrow.files import Piece
+from fluent_pipe.arrow.opening import parquet_file
 from fluent_pipe.arrow.predictions import WRITERS, Writer
 from fluent_pipe.artifacts import Model, Predictions
+from fluent_pipe.components import remote_destination
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.destination import appear
 from fluent_pipe.components.inputs import ExamplesInput, Input, TransformGraphInput
@@ -32,7 +33,9 @@ from fluent_pipe.components.write_examples import (
     by_content,
     check_rejected,
     name_files,
+    name_rejected,
 )
+from fluent_pipe.remote import is_remote
 from fluent_pipe.steps.delivery import BulkInfer as BulkInferStep
 from fluent_pipe.steps.destinations import refusal
 from fluent_pipe.steps.sources import FromCsv, FromMemory
@@ -97,7 +100,7 @@ class BulkInfer(Component):
         """
         if self._refusals:
             return
-        refused = refusal(Path(self._step.destination))
+        refused = refusal(self._step.destination)
         if refused is not None:
             raise refused
         self._rows.look()
@@ -119,7 +122,7 @@ class BulkInfer(Component):
         limit = Limit(step.source.max_rejected, self._rows.most_rows)
         facts = self._graph.value.facts()
         outputs = Outputs(facts.get("task"), tuple(facts["classes"]) if facts.get("classes") else None)
-        predict = Predict(context, str(self._model.value.serving), self._trained, self._keep, outputs, limit)
+        predict = Predict(context, self._model.value, self._trained, self._keep, outputs, limit)
         in_memory = isinstance(step.source, FromMemory)
         read = self._rows.read(pipeline, _from_memory if in_memory else _named, [_ROWS])
         scored = read[tag(_ROWS)] | "Predict" >> beam.ParDo(predict).with_outputs(ACCOUNTS, main="scored")
@@ -129,8 +132,9 @@ class BulkInfer(Component):
 
     def _trained_columns(self) -> TrainedColumns:
         examples = self._examples.value
-        files = [file for split in examples.facts()["splits"] for file in examples.files(split)]
-        types = {field.name: field.type for field in pq.read_schema(files[0])}
+        files = [file for split in examples.facts()["splits"] for file in examples.addresses(split)]
+        with parquet_file(files[0]) as file:
+            types = {field.name: field.type for field in file.schema_arrow}
         read = columns_read(self._model.value.serving, types)
         label = self._graph.value.facts().get("label")
         optional = tuple(name for name in types if name != label)
@@ -188,18 +192,14 @@ class _Finish:
 
     def __call__(self, written: Iterable[Written], seen: Iterable[Seen], accounts: Iterable[Account]) -> dict[str, Any]:
         """Finish the folder; the content of ``predictions.json``."""
-        parts, pieces = list(written), [Seen(*piece) for piece in seen]
+        parts, pieces = [Written(*part) for part in written], [Seen(*piece) for piece in seen]
         done = [Account(Seen(*failed), columns) for failed, columns in accounts]
         rejected = [*pieces, *(account.failed for account in done)]
-        scored, aside = sum(rows for *_, rows in parts), sum(piece.rejected for piece in rejected)
+        scored, aside = sum(part.rows for part in parts), sum(piece.rejected for piece in rejected)
         check_rejected(rejected, scored + aside, self.limit.share, done="scored")
-        staged = self.context.folder / _FILES
-        staged.mkdir(exist_ok=True)
-        files = name_files(staged, by_content(staged, [n for _, n, _ in parts]), "predictions", self.ending)
-        if (self.context.folder / REJECTED).exists():
-            folder = self.context.folder / REJECTED
-            name_files(folder, by_content(folder, [p.file for p in rejected if p.file]), "rows", ".jsonl")
-            folder.rename(staged / REJECTED)
+        staged, names = self.context.staged, by_content((part.digest, part.file) for part in parts)
+        files = name_files(staged, _FILES, names, "predictions", self.ending)
+        name_rejected(staged, rejected, into=f"{_FILES}/{REJECTED}")
         facts = {
             "scored": True,
             "destination": self.step.destination,
@@ -213,8 +213,20 @@ class _Finish:
             "id": secrets.token_hex(8),
         }
         text = json.dumps(facts, indent=1, ensure_ascii=False)
-        (staged / Predictions.facts_file).write_text(text, encoding="utf-8")
         progress.check()
-        appear(staged, Path(self.step.destination))
+        if is_remote(self.step.destination):
+            self._copy(files, text)
+        else:
+            folder = self.context.folder / _FILES
+            folder.mkdir(exist_ok=True)
+            (folder / Predictions.facts_file).write_text(text, encoding="utf-8")
+            appear(folder, Path(self.step.destination))
         (self.context.folder / Predictions.facts_file).write_text(text, encoding="utf-8")
         return facts
+
+    def _copy(self, files: Sequence[str], text: str) -> None:
+        staged = self.context.staged
+        rejected = [f"{REJECTED}/{name}" for name in staged.names(f"{_FILES}/{REJECTED}")]
+        names = {f"{_FILES}/{name}": name for name in (*files, *rejected)}
+        remote_destination.appear(self.context.staging, names, text.encode(), self.step.destination)
+        staged.remove_folder(_FILES)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from fluent_pipe.arrow.opening import parquet_file
 from fluent_pipe.arrow.parquet import ROWS_PER_BATCH
 from fluent_pipe.arrow.tfx import plain
 
@@ -54,7 +54,7 @@ class ColumnFacts:
 
 
 def column_facts(
-    files: Sequence[Path], limits: Mapping[str, int], *, rows: int | None = None
+    files: Sequence[str | Path], limits: Mapping[str, int], *, rows: int | None = None
 ) -> dict[str, ColumnFacts]:
     """Look at flat columns of Parquet files.
 
@@ -63,7 +63,7 @@ def column_facts(
     Parameters
     ----------
     files
-        The files of one split.
+        The files of one split: paths or URLs.
     limits
         Most distinct values to keep, by column. Columns that are absent or hold lists are left out of the result.
     rows
@@ -72,7 +72,7 @@ def column_facts(
     facts: dict[str, ColumnFacts] = {}
     left = rows
     for path in files:
-        with pq.ParquetFile(path) as file:
+        with parquet_file(path) as file:
             for name in file.schema_arrow.names:
                 if name in limits and not pa.types.is_nested(file.schema_arrow.field(name).type):
                     facts.setdefault(name, ColumnFacts(limits[name]))

@@ -56,7 +56,7 @@ def _move(staged: Path, incoming: Path) -> None:
 
 
 def _swap(incoming: Path, destination: Path) -> None:
-    refused = refusal(destination)  # looked at again: it may have been filled meanwhile
+    refused = refusal(str(destination))  # looked at again: it may have been filled meanwhile
     if refused is not None:
         raise refused
     outgoing = _beside(destination, "outgoing")

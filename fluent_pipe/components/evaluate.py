@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,9 +12,10 @@ from typing import Any
 import apache_beam as beam
 import tensorflow_model_analysis as tfma
 
-from fluent_pipe.artifacts import Model
+from fluent_pipe.artifacts import Folder, Model, address_of, folder_of
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
+from fluent_pipe.components.library_files import delivered_files
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation import config, judge, results
 from fluent_pipe.evaluation.cuts import cuts
@@ -22,6 +25,7 @@ from fluent_pipe.evaluation.extracts import extractor, losses
 from fluent_pipe.evaluation.loss_sums import LossSums
 from fluent_pipe.evaluation.slices import Slicing
 from fluent_pipe.evaluation.transformed import source_columns
+from fluent_pipe.remote import joined
 from fluent_pipe.steps.model import Evaluate as EvaluateStep
 from fluent_pipe.training.raw_inputs import columns_read
 
@@ -39,7 +43,7 @@ class Evaluate(Component):
     model, graph, examples, schema
         Inputs.
     baseline
-        Folder of an earlier blessed ``Model`` artifact, or None.
+        An earlier blessed ``Model`` artifact, or its folder, or None.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class Evaluate(Component):
         graph: TransformGraphInput,
         examples: ExamplesInput,
         schema: SchemaInput,
-        baseline: Path | None,
+        baseline: Folder | None,
     ) -> None:
         super().__init__(context)
         self._step = step
@@ -91,13 +95,13 @@ class Evaluate(Component):
         """Judge every batch, hand the judged rows to TFMA, then read its results and decide."""
         plan = self.plan()
         split = self._step.split
-        models = {config.CANDIDATE: str(self._model.value.serving)}
+        models: dict[str, Folder] = {config.CANDIDATE: self._model.value}
         if self._baseline is not None:
-            models[config.BASELINE] = str(_saved_model(self._baseline))
+            models[config.BASELINE] = self._baseline
         work = judge.Judge(
             plan,
             self.context,
-            graph=str(self._graph.value.path),
+            graph=self._graph.value,
             models=models,
             load=_served,
             raw_columns=self._raw_columns(),
@@ -106,8 +110,10 @@ class Evaluate(Component):
             judge.COUNTS, main="judged"
         )
         found = outputs["judged"] | "SearchSlices" >> _SearchSlices(plan) if plan.search else None
-        written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, found)
-        finish = partial(_finish, self.context.staging, plan, split, str(self._baseline) if self._baseline else None)
+        with delivered_files() if self.context.is_remote else nullcontext():
+            written = outputs["judged"] | "TFMA" >> _Tfma(plan, self.context.staging, models, found)
+        baseline = address_of(self._baseline) if self._baseline is not None else None
+        finish = partial(_finish, self.context, plan, split, baseline)
         counts = beam.pvalue.AsList(outputs[judge.COUNTS])
         listed = beam.pvalue.AsSingleton(found) if found else None
         waits = [beam.pvalue.AsList(w) for w in _collections(written)]
@@ -127,26 +133,27 @@ class Evaluate(Component):
         columns = [c for c in self._raw_columns() if c not in answers]
         read = columns_read(self._model.value.serving, columns)
         named = plan.slice_columns()
-        found = cuts(self._examples.value.files(self._step.split), columns)
+        found = cuts(self._examples.value.addresses(self._step.split), columns)
         chosen = (c for c in found if not c.edges or ((read is None or c.column in read) and c.column not in named))
         return config.Search(tuple(chosen), self._step.depth)
 
 
-def _saved_model(baseline: Path) -> Path:
-    for folder in (baseline / "Format-Serving", baseline):
+def _saved_model(model: Folder) -> Path:
+    place = folder_of(model)
+    for folder in (place / "Format-Serving", place):
         if (folder / "saved_model.pb").is_file():
             return folder
     raise EvaluationError(
         "There is no SavedModel to compare with.",
-        where=str(baseline),
+        where=address_of(model),
         fix="Give evaluate(..., baseline=) the folder of a trained model, or None.",
     )
 
 
-def _served(folder: str) -> judge.Served:
+def _served(model: Folder) -> judge.Served:
     from fluent_pipe.training.raw_inputs import ServedModel
 
-    return ServedModel(folder)
+    return ServedModel(str(_saved_model(model)))
 
 
 class _SearchSlices(beam.PTransform):  # type: ignore[misc]
@@ -189,7 +196,7 @@ class _Tfma(beam.PTransform):  # type: ignore[misc]
     """
 
     def __init__(
-        self, plan: config.Plan, folder: str, models: dict[str, str], worse: beam.PCollection | None = None
+        self, plan: config.Plan, folder: str, models: Mapping[str, Folder], worse: beam.PCollection | None = None
     ) -> None:
         super().__init__()
         self._plan = plan
@@ -207,8 +214,8 @@ class _Tfma(beam.PTransform):  # type: ignore[misc]
             | "Evaluate" >> tfma.ExtractAndEvaluate(extractors=[extractor(self._plan)], evaluators=evaluators)
         )
         kinds = (tfma.METRICS_KEY, tfma.VALIDATIONS_KEY, tfma.PLOTS_KEY)
-        paths = {kind: str(Path(self._folder, kind)) for kind in kinds}
-        locations = {config.tfma_name(self._plan, name): path for name, path in self._models.items()}
+        paths = {kind: joined(self._folder, kind) for kind in kinds}
+        locations = {config.tfma_name(self._plan, name): str(_saved_model(m)) for name, m in self._models.items()}
         writers = [
             tfma.writers.EvalConfigWriter(self._folder, eval_config=eval_config, model_locations=locations),
             tfma.writers.MetricsPlotsAndValidationsWriter(paths, eval_config=eval_config),
@@ -224,7 +231,7 @@ def _collections(written: Any) -> list[beam.PCollection]:
 
 
 def _finish(
-    folder: str,
+    context: Context,
     plan: config.Plan,
     split: str,
     baseline: str | None,
@@ -233,4 +240,5 @@ def _finish(
     *_: Any,
 ) -> dict[str, Any]:
     judge.check(counts, split=split)
-    return results.write(Path(folder), plan, baseline=baseline, found=found)
+    context.gather()  # what TFMA's writers left
+    return results.write(context.folder, plan, baseline=baseline, found=found)

@@ -31,12 +31,12 @@ class WithHyperparameters(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the file is read and written."""
-        once(pipeline, "ReadHyperparameters", self.context, partial(_take, self.context), self._step.path)
+        config = read(Path(self._step.path))
+        once(pipeline, "ReadHyperparameters", self.context, partial(_take, self.context), config)
         return {}
 
 
-def _take(context: Context, path: str) -> None:
-    config = read(Path(path))
+def _take(context: Context, config: Config) -> None:
     searched = dict.fromkeys(("objective", "direction", "algorithm", "best"))
     write(context.folder, config, {**searched, "values": values(config), "notes": [], "trials": []})
 

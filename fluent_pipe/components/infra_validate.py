@@ -56,7 +56,7 @@ class InfraValidate(Component):
 
 def _validate(step: InfraValidateStep, context: Context, model: Model, examples: Examples) -> dict[str, Any]:
     progress.report(context.step, detail="copying the model")
-    rows = spread_rows(examples.files(step.split), ROWS)
+    rows = spread_rows(examples.addresses(step.split), ROWS)
     if rows is None:
         raise InputError(
             f"Split {step.split!r} has no rows to send to the server.",

@@ -55,7 +55,7 @@ class ExamplesInput(Input[Examples]):
 
     def read(self, pipeline: beam.Pipeline, split: str) -> beam.PCollection[pa.RecordBatch]:
         """Batches of one split, flat columns, in no particular order."""
-        return self._get(pipeline, split, lambda: ReadParquet([str(f) for f in self.value.files(split)]))
+        return self._get(pipeline, split, lambda: ReadParquet(self.value.addresses(split)))
 
 
 class TransformGraphInput(Input[TransformGraph]):
@@ -63,7 +63,7 @@ class TransformGraphInput(Input[TransformGraph]):
 
     def read(self, pipeline: beam.Pipeline, split: str) -> beam.PCollection[pa.RecordBatch]:
         """Transformed batches of one split."""
-        return self._get(pipeline, split, lambda: ReadParquet([str(f) for f in self.value.files(split)]))
+        return self._get(pipeline, split, lambda: ReadParquet(self.value.addresses(split)))
 
 
 class StatisticsInput(Input[Statistics]):
@@ -76,7 +76,7 @@ class StatisticsInput(Input[Statistics]):
         return self._get(
             pipeline,
             split,
-            lambda: beam.Create([str(self.value.split(split) / "FeatureStats.pb")]) | beam.Map(_statistics),
+            lambda: beam.Create([self.value], reshuffle=False) | beam.Map(_statistics, split),
         )
 
 
@@ -85,13 +85,11 @@ class SchemaInput(Input[Schema]):
 
     def read(self, pipeline: beam.Pipeline) -> beam.PCollection[schema_pb2.Schema]:
         """One element: the schema."""
-        return self._get(
-            pipeline, "", lambda: beam.Create([str(self.value.path / "schema.pbtxt")]) | beam.Map(load_schema)
-        )
+        return self._get(pipeline, "", lambda: beam.Create([self.value], reshuffle=False) | beam.Map(_schema))
 
 
 class ReadParquet(beam.PTransform):  # type: ignore[misc]
-    """Batches of Parquet files; only file names travel through Beam."""
+    """Batches of Parquet files, given as paths or URLs; only these travel through Beam."""
 
     def __init__(self, files: list[str]) -> None:
         super().__init__()
@@ -102,10 +100,14 @@ class ReadParquet(beam.PTransform):  # type: ignore[misc]
         return begin | "Files" >> beam.Create(self._files) | "Read" >> beam.FlatMap(read_batches)
 
 
-def _statistics(path: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+def _statistics(statistics: Statistics, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
     import tensorflow_data_validation as tfdv
 
-    return tfdv.load_stats_binary(path)
+    return tfdv.load_stats_binary(str(statistics.split(split) / "FeatureStats.pb"))
+
+
+def _schema(schema: Schema) -> schema_pb2.Schema:
+    return load_schema(str(schema.path / "schema.pbtxt"))
 
 
 def load_schema(path: str) -> schema_pb2.Schema:

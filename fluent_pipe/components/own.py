@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,35 +45,38 @@ class Apply(Component):
         self._step = step
         self._own = step.component
         self._inputs = inputs
+        self._left = _Left(self._own, step.split_names, context.step)
         self._guard = Guard(self._own.name, self._own.where, {})
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One call on a worker; or what the component builds, whose rows flow on where it leaves Examples."""
         if self._own.builds:
+            self._refuse_out_of_reach()
             return self._build(pipeline)
         given = {name: one.value for name, one in self._inputs.items()}
-        out = {OUT: self.context.folder}
-        function = UserFunction(self._own.function, self._own.name)
-        carried = Carried(function, **given, **dict(self._own.arguments), **out)
-        once(pipeline, "Call", self.context, _Call(carried, self._watch(given), self.context.folder))
+        carried = Carried(UserFunction(self._own.function, self._own.name), **given, **dict(self._own.arguments))
+        once(pipeline, "Call", self.context, _Call(carried, given, self.context, self._left))
         return {}
 
     def finish(self) -> bool:
         """Check the folder, and the inputs of a component that built transforms."""
         self._guard.check()
-        folder = self.context.folder
-        for kind in self._own.outputs:
-            if kind is Examples and not self._own.flows:
-                describe_examples(folder, self._step.split_names, Whose(self._own.name, self._own.where))
-            _check(self._own, kind(folder, "", self.context.step))
+        if not self.context.is_remote:  # else the worker has looked, or what flowed was written by this package
+            self._left.check(self.context.folder)
         return False
+
+    def _refuse_out_of_reach(self) -> None:
+        if self.context.is_remote and not self._own.flows:
+            raise UserCodeError(
+                f"{self._own.name} builds transforms that write into `out`, a folder of this machine, and workers do "
+                "not share its disk.",
+                where=self._own.where,
+                fix="Make it a component that one worker calls, without `pipeline`, or one that returns Examples.",
+            )
 
     def explain(self, error: Exception) -> FluentPipeError | None:
         mine = self._own.builds and f"while running '{self.context.step}/" in str(error)
         return raised_in_job(self._own.name, self._own.where, error) if mine else None
-
-    def _watch(self, inputs: Mapping[str, Artifact]) -> Guard:
-        return Guard(self._own.name, self._own.where, {name: a.path for name, a in inputs.items()})
 
     def _build(self, pipeline: beam.Pipeline) -> Live:
         own = self._own
@@ -82,7 +86,7 @@ class Apply(Component):
             for n, i in self._inputs.items()
             if isinstance(i, ExamplesInput)
         }
-        self._guard = self._watch(stored)
+        self._guard = Guard(own.name, own.where, {name: a.path for name, a in stored.items()})
         given = {PIPELINE: pipeline, **stored, **rows, **dict(own.arguments), OUT: self.context.folder}
         returned = called(own.name, own.function, **given)
         if not own.flows:
@@ -118,28 +122,49 @@ class _Rows(Mapping[str, Any]):
         return len(self._splits)
 
 
+@dataclass(frozen=True)
+class _Left:
+    """What a component must have left in its folder."""
+
+    own: UserComponent
+    splits: tuple[str, ...]
+    step: str
+
+    def check(self, folder: Path) -> None:
+        """Look at the folder; describe the Examples in it that the component wrote itself."""
+        for kind in self.own.outputs:
+            if kind is Examples and not self.own.flows:
+                describe_examples(folder, self.splits, Whose(self.own.name, self.own.where))
+            _check(self.own, kind(folder, "", self.step))
+
+
+@dataclass(frozen=True)
 class _Call:
     """The one call on a worker."""
 
-    def __init__(self, carried: Carried, guard: Guard, folder: Path) -> None:
-        self._carried = carried
-        self._guard = guard
-        self._folder = folder
+    carried: Carried
+    inputs: Mapping[str, Artifact]
+    context: Context
+    left: _Left
 
     def __call__(self) -> None:
-        beside = set(self._folder.parent.iterdir())
+        name, where, folder = self.carried.name, self.carried.where, self.context.folder
+        guard = Guard(name, where, {given: artifact.path for given, artifact in self.inputs.items()})
+        alone = self.context.is_remote  # the folder lies among those of other programs
+        beside = set() if alone else set(folder.parent.iterdir())
         try:
-            returned = self._carried()
+            returned = self.carried(**{OUT: folder})
         finally:
-            self._guard.check()
-        name, where = self._carried.name, self._carried.where
+            guard.check()
         if returned is not None:
             fix = "Write into `out` and return nothing."
             raise UserCodeError(f"{name} returned {_shown(returned)}.", where=where, fix=fix)
-        strays = sorted(p.name for p in set(self._folder.parent.iterdir()) - beside)
+        strays = [] if alone else sorted(p.name for p in set(folder.parent.iterdir()) - beside)
         if strays:
             fact = f"{name} wrote outside of its folder: {', '.join(strays)}."
             raise UserCodeError(fact, where=where, fix="Write into `out`.")
+        if alone:
+            self.left.check(folder)
 
 
 class Guard:

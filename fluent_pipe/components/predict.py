@@ -18,6 +18,7 @@ from fluent_pipe.arrow.csv import LONGEST_TEXT
 from fluent_pipe.arrow.files import Rejected
 from fluent_pipe.arrow.parquet import ROWS_PER_BATCH
 from fluent_pipe.arrow.predictions import json_lines
+from fluent_pipe.artifacts import Model
 from fluent_pipe.components.base import Context
 from fluent_pipe.components.trained_columns import TrainedColumns
 from fluent_pipe.components.write_examples import RejectedWriter, Seen, check_rejected
@@ -57,7 +58,7 @@ class Predict(beam.DoFn):  # type: ignore[misc]
     def __init__(
         self,
         context: Context,
-        model: str,
+        model: Model,
         trained: TrainedColumns,
         keep: tuple[str, ...],
         outputs: Outputs,
@@ -65,7 +66,7 @@ class Predict(beam.DoFn):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._context = context
-        self._folder = model
+        self._artifact = model
         self._trained = trained
         self._keep = keep
         self._outputs = outputs
@@ -73,10 +74,10 @@ class Predict(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         with self._context.explained():
-            self._model = ServedModel(self._folder)
+            self._model = ServedModel(str(self._artifact.serving))
 
     def start_bundle(self) -> None:
-        self._rejected = RejectedWriter(self._context.folder)
+        self._rejected = RejectedWriter(self._context)
         self._columns: Columns = ()
 
     def process(self, element: tuple[str, pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -91,6 +92,8 @@ class Predict(beam.DoFn):  # type: ignore[misc]
                     yield self._beside(predictions, part if good.all() else part.filter(pa.array(good)))
 
     def finish_bundle(self) -> Iterator[Any]:
+        with self._context.explained():
+            self._rejected.close()
         account = Account(self._rejected.seen(0), self._columns)
         yield beam.pvalue.TaggedOutput(ACCOUNTS, WindowedValue(account, MIN_TIMESTAMP, [GlobalWindow()]))
 

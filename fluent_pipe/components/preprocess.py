@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import apache_beam as beam
@@ -19,6 +19,7 @@ from fluent_pipe.components.default_features import DefaultFeatures, default_fea
 from fluent_pipe.components.inputs import ExamplesInput, SchemaInput, load_schema
 from fluent_pipe.components.label_analysis import MOST_VALUES, Label, LabelSummary, Roles, label_facts
 from fluent_pipe.components.preprocessing_function import PreprocessingFunction, graph_failure
+from fluent_pipe.components.transform_elsewhere import transform_elsewhere, write_transform_fn
 from fluent_pipe.components.transform_input import ToTransformInput, adapter_config, used_schema
 from fluent_pipe.components.transform_output import (
     FlattenRows,
@@ -30,6 +31,7 @@ from fluent_pipe.components.transform_output import (
     write_facts,
 )
 from fluent_pipe.errors import FluentPipeError, UserCodeError
+from fluent_pipe.remote import joined
 from fluent_pipe.steps.model import Preprocess as PreprocessStep
 
 TEMPORARY = ".transform"
@@ -106,7 +108,7 @@ class Preprocess(Component):
         )
 
     def _look(self, schema: schema_pb2.Schema) -> Mapping[str, ColumnFacts]:
-        files = self._examples.value.files(self._step.split_names[0])
+        files = self._examples.value.addresses(self._step.split_names[0])
         label = self._step.label
         wanted = {name: limit for name, limit in limits(schema).items() if name != label}
         facts = column_facts(files, wanted, rows=LOOK_AT_ROWS)
@@ -117,11 +119,10 @@ class Preprocess(Component):
         self, pipeline: beam.Pipeline, used: schema_pb2.Schema, function: PreprocessingFunction | DefaultFeatures
     ) -> Live:
         config = adapter_config(used)
-        temporary = self.context.folder / TEMPORARY
         # The same rows, read anew: one PCollection for both passes would be kept in memory between them.
         again = ExamplesInput(f"{self._examples.name} again", artifact=self._examples.value)
         first = self._step.split_names[0]
-        with tft_beam.Context(temp_dir=str(temporary), force_tf_compat_v1=False, use_deep_copy_optimization=True):
+        with self._transforming():
             rows = self._examples.read(pipeline, first) | f"To tensors[{first}]" >> beam.ParDo(
                 ToTransformInput(self.context, first, config)
             )
@@ -132,9 +133,24 @@ class Preprocess(Component):
                     ToTransformInput(self.context, split, config)
                 )
                 flat[split] = self._transform(split, rows, config, transform_fn)
-            written = transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(self.context.staging)
-        self._publish(pipeline, used, function, flat, transform_fn[1].deferred_metadata, written)
+            graph, metadata = transform_fn
+            # Where the disk is not shared the graph's URL is known, and the last step takes it from there.
+            written = (
+                graph
+                if self.context.is_remote
+                else transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(self.context.staging)
+            )
+        self._publish(pipeline, used, function, flat, metadata, written)
         return flat
+
+    def _transforming(self) -> AbstractContextManager[Any]:
+        if self.context.is_remote:
+            return transform_elsewhere(joined(self.context.staging, TEMPORARY))
+        temporary = str(self.context.folder / TEMPORARY)
+        context: AbstractContextManager[Any] = tft_beam.Context(
+            temp_dir=temporary, force_tf_compat_v1=False, use_deep_copy_optimization=True
+        )
+        return context
 
     def _transform(self, split: str, rows: beam.PCollection, config: Any, transform_fn: Any) -> beam.PCollection:
         transformed, metadata = ((rows, config), transform_fn) | f"Transform[{split}]" >> tft_beam.TransformDataset(
@@ -150,7 +166,7 @@ class Preprocess(Component):
         used: schema_pb2.Schema,
         function: PreprocessingFunction | DefaultFeatures,
         flat: Mapping[str, beam.PCollection],
-        metadata: beam.PCollection,
+        metadata: Any,
         written: beam.PCollection,
     ) -> None:
         step, context = self._step, self.context
@@ -162,8 +178,8 @@ class Preprocess(Component):
             pipeline,
             "Publish",
             context,
-            _Publish(step, context, used, function),
-            beam.pvalue.AsSingleton(metadata),
+            _Publish(step, context, used, function, dict(metadata.asset_map)),
+            beam.pvalue.AsSingleton(metadata.deferred_metadata),
             beam.pvalue.AsList(parts),
             beam.pvalue.AsList(written),
         )
@@ -178,7 +194,9 @@ class _Publish:
         context: Context,
         used: schema_pb2.Schema,
         function: PreprocessingFunction | DefaultFeatures,
+        assets: dict[str, str],
     ) -> None:
+        self._assets = assets
         self._label = step.label
         self._weight = step.weight
         self._splits = step.split_names
@@ -190,18 +208,20 @@ class _Publish:
         self._categories = default.categories() if default is not None else {}
         self._default = default is not None
 
-    def __call__(self, metadata: dataset_metadata.DatasetMetadata, parts: list[Part], _written: list[Any]) -> None:
+    def __call__(self, metadata: dataset_metadata.DatasetMetadata, parts: list[Part], written: list[Any]) -> None:
         folder = self._context.folder
+        if self._context.is_remote:
+            write_transform_fn(folder, written[0], metadata, self._assets)
         described = describe(metadata.schema, folder, self._sizes)
         facts: dict[str, Any] = {"label": self._label, "weight": self._weight}
         facts.update(self._label_facts(described, label_summaries(self._splits, parts)))
-        facts["splits"] = publish_parts(folder, self._splits, parts)
+        facts["splits"] = publish_parts(self._context.staged, self._splits, parts)
         facts.update(described)
         facts["categories"] = self._categories
         raw = dataset_metadata.DatasetMetadata(schema=self._used)
         metadata_io.write_metadata(raw, str(folder / tft.TFTransformOutput.RAW_METADATA_DIR))
         write_facts(folder, facts)
-        shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
+        self._context.staged.remove_folder(TEMPORARY)
 
     def _label_facts(self, described: Mapping[str, Any], summaries: Mapping[str, LabelSummary]) -> dict[str, Any]:
         if self._label is None:

@@ -13,10 +13,13 @@ from typing import Any
 import apache_beam as beam
 
 from fluent_pipe.artifacts import Approval, InfraBlessing, Model, ModelBlessing
+from fluent_pipe.components import remote_destination
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import Input
 from fluent_pipe.components.verdicts import refusals
+from fluent_pipe.remote import is_remote, joined
 from fluent_pipe.steps.delivery import PushTo as PushToStep
+from fluent_pipe.steps.destinations import versions_at
 from fluent_pipe.store.flushing import flush, flush_folder
 from fluent_pipe.store.outside import explained, remove_leftovers
 
@@ -61,20 +64,25 @@ class PushTo(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element: the content of ``pushed.json``."""
-        serving = self._infra.value.serving if self._infra is not None else self._model.value.serving
+        model = self._infra.value if self._infra is not None else self._model.value
         verdicts = [v.value for v in (self._blessing, self._infra, self._approval) if v is not None]
         why = refusals(verdicts)
-        work = partial(_push, self.context.staging, str(serving), self._step.destination, self._step.keep, why)
+        work = partial(_push, self.context, model, self._step.destination, self._step.keep, why)
         return {"": once(pipeline, "Push", self.context, work)}
 
 
-def _push(staging: str, serving: str, destination: str, keep: int | None, why: list[str]) -> dict[str, Any]:
+def _push(
+    context: Context, model: Model | InfraBlessing, destination: str, keep: int | None, why: list[str]
+) -> dict[str, Any]:
     if why:
         facts: dict[str, Any] = {"pushed": False, "version": None, "destination": None, "reasons": why}
     else:
-        version = publish(Path(serving), Path(destination), keep=keep)
-        facts = {"pushed": True, "version": version, "destination": str(Path(destination, str(version))), "reasons": []}
-    Path(staging, "pushed.json").write_text(json.dumps(facts, indent=1))
+        if is_remote(destination):
+            version = remote_destination.publish(model.serving, destination, keep=keep)
+        else:
+            version = publish(model.serving, Path(destination), keep=keep)
+        facts = {"pushed": True, "version": version, "destination": joined(destination, str(version)), "reasons": []}
+    (context.folder / "pushed.json").write_text(json.dumps(facts, indent=1))
     return facts
 
 
@@ -119,17 +127,8 @@ def publish(model: Path, destination: Path, *, keep: int | None = None) -> int:
         return version
 
 
-def versions(destination: Path) -> list[int]:
-    """Version numbers under ``destination``, in order. Other names are left alone.
-
-    Anything of a number's name counts, even a file, so that no number is ever given twice.
-    """
-    names = (p.name for p in destination.iterdir())
-    return sorted(int(n) for n in names if n.isascii() and n.isdigit() and str(int(n)) == n)
-
-
 def _appear(incoming: Path, destination: Path) -> int:
-    version = 1 + max(versions(destination), default=0)
+    version = 1 + max(versions_at(str(destination)), default=0)
     while True:
         try:
             # A rename onto a folder fails where that folder holds something, and every version does.
@@ -137,7 +136,7 @@ def _appear(incoming: Path, destination: Path) -> int:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
-            version = 1 + max(version, *versions(destination))
+            version = 1 + max(version, *versions_at(str(destination)))
         else:
             flush_folder(destination)
             return version
@@ -146,7 +145,7 @@ def _appear(incoming: Path, destination: Path) -> int:
 def _retire(destination: Path, *, newest: int, keep: int) -> None:
     """Delete the oldest versions. A version is hidden by a rename first, so that no server reads half of one."""
     # A version above ``newest`` is of someone who pushed since; it counts, and is theirs to keep.
-    surplus = [v for v in versions(destination)[: -max(keep, 1)] if v != newest]
+    surplus = [v for v in versions_at(str(destination))[: -max(keep, 1)] if v != newest]
     for version in surplus:
         hidden = destination / f"{OUTGOING}{version}-{secrets.token_hex(4)}"
         try:

@@ -67,7 +67,7 @@ class ReadBeam(Component):
         pieces = parts | "Pieces" >> beam.Map(_piece) | "Share" >> beam.Reshuffle()
         step, side = self._step, beam.pvalue.AsSingleton(reader)
         outputs = read_pieces(pieces, side, route(step), step.split_names, context, step.max_rejected)
-        return write_splits(step, context, outputs, side, str(context.folder / SPOOL))
+        return write_splits(step, context, outputs, side, SPOOL)
 
     def explain(self, error: Exception) -> FluentPipeError | None:
         """What the user's own transform raised on a worker."""
@@ -104,7 +104,7 @@ class ReadBeam(Component):
 
 
 Part = tuple[str, pa.Schema]
-"""A spooled file and its schema."""
+"""Where a spooled file lies, and its schema."""
 
 
 class _Spool(beam.DoFn):  # type: ignore[misc]
@@ -115,7 +115,7 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
         self._context = context
         self._waiting: list[Any] = []
         self._writers: dict[pa.Schema, BatchWriter] = {}
-        self._full: list[tuple[BatchWriter, pa.Schema]] = []
+        self._full: list[Part] = []
 
     def start_bundle(self) -> None:
         self._waiting, self._writers, self._full = [], {}, []
@@ -137,8 +137,7 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
         with self._context.explained():
             for schema in list(self._writers):
                 self._end(schema)
-        for writer, schema in self._full:
-            part: Part = (str(writer.path), schema)
+        for part in self._full:
             yield WindowedValue(part, MIN_TIMESTAMP, [GlobalWindow()])
 
     def _flush(self) -> None:
@@ -161,7 +160,7 @@ class _Spool(beam.DoFn):  # type: ignore[misc]
     def _end(self, schema: pa.Schema) -> None:
         writer = self._writers.pop(schema)
         writer.close()
-        self._full.append((writer, schema))
+        self._full.append((self._context.deliver(writer.path), schema))
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def write_splits(
     reader
         What read them; a side input where it is known only when the job runs.
     spooled
-        A folder in staging that is not needed afterwards.
+        Name of a folder in staging that is not needed afterwards.
 
     Returns
     -------

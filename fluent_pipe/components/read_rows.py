@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fluent_pipe import progress
 from fluent_pipe.arrow import csv_survey, parquet_source, tfrecord
@@ -16,7 +15,7 @@ from fluent_pipe.arrow.csv import CsvFormat, CsvReader, TypesTooNarrow
 from fluent_pipe.arrow.csv_blocks import Dialect
 from fluent_pipe.arrow.files import Piece, Rejected, list_pieces, text_bytes
 from fluent_pipe.arrow.memory import to_table
-from fluent_pipe.arrow.parquet import BatchWriter
+from fluent_pipe.arrow.parquet import BatchWriter, row_count
 from fluent_pipe.arrow.parquet_source import ParquetReader
 from fluent_pipe.arrow.tfrecord import TfRecordReader
 from fluent_pipe.arrow.types import Types
@@ -73,8 +72,8 @@ class Rows:
 
     @property
     def spooled(self) -> str | None:
-        """A folder that is no longer needed once all is read; None if there is none."""
-        return str(self._context.folder / SPOOL) if isinstance(self.step, FromMemory) else None
+        """Name of a folder that is no longer needed once all is read; None if there is none."""
+        return SPOOL if isinstance(self.step, FromMemory) else None
 
     def look(self) -> None:
         """List the files, decide columns and types; rows in memory are written where workers read them.
@@ -138,7 +137,7 @@ class Rows:
     def most_rows(self) -> int | None:
         """No more rows than this are there; None where nothing is known."""
         if isinstance(self.reader, ParquetReader):
-            return sum(int(pq.read_metadata(file).num_rows) for file in {piece.file for piece in self._pieces})
+            return sum(map(row_count, {piece.file for piece in self._pieces}))
         if isinstance(self.reader, TfRecordReader):
             return self._bytes // tfrecord.LEAST_BYTES
         # A good row takes a byte a column at least: its delimiters and its line end.
@@ -161,7 +160,9 @@ class Rows:
         for batch in table.to_batches(max_chunksize=1 << 16):
             writer.write(parquet_source.conform(batch, schema))
         writer.close()
-        self.reader, self._pieces = parquet_source.survey([Piece(str(path))], range_bytes=self._range_bytes)
+        self.reader, pieces = parquet_source.survey([Piece(str(path))], range_bytes=self._range_bytes)
+        address = self._context.deliver(path)
+        self._pieces = [piece._replace(file=address) for piece in pieces]
 
 
 def read_pieces(
@@ -220,7 +221,7 @@ class _Read(beam.DoFn):  # type: ignore[misc]
         """Read one piece."""
         with self._context.explained():
             piece, rows = Piece(*element), 0
-            rejected = RejectedWriter(self._context.folder)
+            rejected = RejectedWriter(self._context)
             for batch, bad in _gather(reader.read(piece)):
                 rejected.write(bad)
                 self._give_up_early(rejected)
@@ -230,6 +231,7 @@ class _Read(beam.DoFn):  # type: ignore[misc]
                 progress.report(self._context.step, rows=batch.num_rows)
                 for split, part in self._route(batch, piece):
                     yield beam.pvalue.TaggedOutput(tag(split), part)
+            rejected.close()
             yield tuple(rejected.seen(rows))
 
     def _give_up_early(self, rejected: RejectedWriter) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -36,8 +37,13 @@ from fluent_pipe.steps.own import Filter, Map, RowExpression
 
 SCHEMA_FILE = ".schema"
 
-Seen = tuple[str, int]
-"""Split, rows that came in."""
+
+class Seen(NamedTuple):
+    """What a bundle saw: its split, rows that came in, and the schema of those that went out, if there were any."""
+
+    split: str
+    rows: int
+    schema: pa.Schema | None
 
 
 class ChangeRows(Component):
@@ -134,21 +140,27 @@ class _Change(beam.DoFn):  # type: ignore[misc]
             progress.report(self._context.step, rows=batch.num_rows)
 
     def finish_bundle(self) -> Iterator[beam.pvalue.TaggedOutput]:
-        seen: Seen = (self._split, self._seen)
+        seen = Seen(self._split, self._seen, self._schema)
         yield beam.pvalue.TaggedOutput("seen", WindowedValue(seen, MIN_TIMESTAMP, [GlobalWindow()]))
 
     def _agreed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch, of the columns that all workers' batches have."""
         schema = flat_columns(batch.schema, self._whose)
         if self._schema is None:
-            self._schema = _first(self._context.folder, schema)
-        if schema != self._schema:
-            raise UserCodeError(
-                difference(self._whose, self._schema, schema),
-                where=self._whose.where,
-                fix="Give each column its type, whatever the values: pa.array(values, pa.float64()).",
-            )
+            # Where no file can be linked, the last step compares what the workers saw.
+            self._schema = schema if self._context.is_remote else _first(self._context.folder, schema)
+        _check_same(self._whose, self._schema, schema)
         return batch if batch.schema == schema else conform(batch, schema)
+
+
+def _check_same(whose: Whose, first: pa.Schema, schema: pa.Schema) -> None:
+    """Raise ``UserCodeError`` where batches differ in their columns."""
+    if schema != first:
+        raise UserCodeError(
+            difference(whose, first, schema),
+            where=whose.where,
+            fix="Give each column its type, whatever the values: pa.array(values, pa.float64()).",
+        )
 
 
 def _first(folder: Path, schema: pa.Schema) -> pa.Schema:
@@ -173,15 +185,17 @@ class _Finish:
     filters: bool
 
     def __call__(self, written: Iterable[Written], seen: Iterable[Seen]) -> Mapping[str, int]:
-        parts, met = list(written), list(seen)
-        rows = {split: sum(n for owner, _, n in parts if owner == split) for split in self.splits}
-        came = {split: sum(n for owner, n in met if owner == split) for split in self.splits}
+        parts, met = [Written(*part) for part in written], [Seen(*one) for one in seen]
+        rows = {split: sum(part.rows for part in parts if part.split == split) for split in self.splits}
+        came = {split: sum(one.rows for one in met if one.split == split) for split in self.splits}
         for split in self.splits:
             if not rows[split]:
                 fix = "Keep some rows of every split." if self.filters else "Return rows of every split."
                 what = f"dropped all {came[split]:,} rows" if self.filters else "left no rows"
                 raise UserCodeError(f"{self.whose.name} {what} of split {split!r}.", where=self.whose.where, fix=fix)
-        schema = pa.ipc.read_schema(pa.py_buffer((self.context.folder / SCHEMA_FILE).read_bytes()))
+        first, *others = (one.schema for one in met if one.schema is not None)
+        for schema in others:
+            _check_same(self.whose, first, schema)
         more = {"filtered": {split: came[split] - rows[split] for split in self.splits}} if self.filters else {}
-        finish_splits(self.context.folder, rows, parts, schema, {"rejected": 0, **more})
+        finish_splits(self.context, rows, parts, first, {"rejected": 0, **more})
         return rows

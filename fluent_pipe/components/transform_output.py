@@ -22,6 +22,9 @@ from fluent_pipe.arrow.parquet import BatchWriter
 from fluent_pipe.artifacts import TransformGraph
 from fluent_pipe.components.base import Context
 from fluent_pipe.components.label_analysis import LabelSummary, Roles
+from fluent_pipe.components.staged import Staged
+from fluent_pipe.components.write_examples import by_content, name_files
+from fluent_pipe.store.content import of_file
 
 
 class Part(NamedTuple):
@@ -37,12 +40,15 @@ class Part(NamedTuple):
         How many.
     label
         What their label looks like.
+    digest
+        Hash of the file; empty on a shared disk.
     """
 
     split: str
     file: str
     rows: int
     label: LabelSummary
+    digest: str
 
 
 class FlattenRows(beam.DoFn):  # type: ignore[misc]
@@ -89,7 +95,7 @@ class WritePart(beam.DoFn):  # type: ignore[misc]
         with self._context.explained():
             if self._writer is None:
                 folder = self._context.folder / f"Split-{self._split}"
-                self._writer = BatchWriter(folder / f".part-{uuid.uuid4().hex}.parquet")
+                self._writer = BatchWriter(folder / f"part-{uuid.uuid4().hex}.parquet")
             self._writer.write(batch)
             self._roles.summarize(batch, self._label)
             progress.report(self._context.step, rows=batch.num_rows)
@@ -100,7 +106,10 @@ class WritePart(beam.DoFn):  # type: ignore[misc]
             return
         with self._context.explained():
             self._writer.close()
-        part = Part(self._split, self._writer.path.name, self._writer.rows, self._label)
+            # On a shared disk the parts are not read again for an order that only their names would show.
+            digest = of_file(self._writer.path) if self._context.is_remote else ""
+            self._context.deliver(self._writer.path, digest)
+        part = Part(self._split, self._writer.path.name, self._writer.rows, self._label, digest)
         yield GlobalWindows.windowed_value(part)
 
 
@@ -112,7 +121,7 @@ def label_summaries(splits: Sequence[str], parts: Sequence[Part]) -> dict[str, L
     return summaries
 
 
-def publish_parts(folder: Path, splits: Sequence[str], parts: Sequence[Part]) -> dict[str, dict[str, int]]:
+def publish_parts(staged: Staged, splits: Sequence[str], parts: Sequence[Part]) -> dict[str, dict[str, int]]:
     """Give the parts their final names, ``data-00000-of-000NN.parquet``, and remove files that nobody named.
 
     Returns
@@ -122,14 +131,9 @@ def publish_parts(folder: Path, splits: Sequence[str], parts: Sequence[Part]) ->
     """
     counted = {}
     for split in splits:
-        own = sorted((p for p in parts if p.split == split), key=lambda p: p.file)
-        split_folder = folder / f"Split-{split}"
-        split_folder.mkdir(exist_ok=True)
-        for index, part in enumerate(own):
-            (split_folder / part.file).rename(split_folder / f"data-{index:05d}-of-{len(own):05d}.parquet")
-        for left in split_folder.glob(".part-*"):
-            left.unlink()
-        counted[split] = {"rows": sum(p.rows for p in own)}
+        own = [part for part in parts if part.split == split]
+        name_files(staged, f"Split-{split}", by_content((p.digest, p.file) for p in own), "data", ".parquet")
+        counted[split] = {"rows": sum(part.rows for part in own)}
     return counted
 
 

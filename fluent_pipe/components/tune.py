@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import apache_beam as beam
 
@@ -14,11 +16,18 @@ from fluent_pipe.artifacts import BaseModel, Schema, TransformGraph
 from fluent_pipe.components.base import Component, Context, Live, hinted, once
 from fluent_pipe.components.hyperparameters import write
 from fluent_pipe.components.inputs import SchemaInput, TransformGraphInput
+from fluent_pipe.components.staged import fetched
 from fluent_pipe.components.train import check_splits, training_data
+from fluent_pipe.remote import get, joined, put
 from fluent_pipe.steps.tuning import Tune as TuneStep
 from fluent_pipe.training.search import Search
-from fluent_pipe.training.trial import Asked, run_trial
+from fluent_pipe.training.trial import WEIGHTS, Asked, run_trial
 from fluent_pipe.training.tuner_fn import search_with_tuner_fn
+
+TRIALS = "trials"
+"""Folder of what trials leave: a result each, and hyperband's weights."""
+DELIVERED = ".trials"
+"""Where workers that do not share that folder leave it, beside what will be published."""
 
 
 class Tune(Component):
@@ -55,6 +64,7 @@ class Tune(Component):
         self._schema = schema.value
         self._search: Search | None = None
         self._asked: list[Asked] = []
+        self._trials = Path()
 
     def prepare(self) -> None:
         """Learn the space and ask for the first trials, before the first job."""
@@ -62,8 +72,9 @@ class Tune(Component):
             return
         progress.report(self.context.step, detail="looking at build_model")
         check_splits(self._step, self._graph)
-        trials = _trials(self.context)
+        self._trials = trials = _kept(self.context) / TRIALS
         trials.mkdir(parents=True, exist_ok=True)
+        self._hand_out(trials)
         own = self.context.folder / ".oracle"
         self._search = Search(
             self._step, training_data(self._step, self._graph, self._base_model), trials=trials, own=own
@@ -87,6 +98,8 @@ class Tune(Component):
         """Tell the oracle what came of the trials; at the end of the search write what was found."""
         if self._search is None:
             return False
+        if self.context.is_remote:
+            fetched(joined(self.context.staging, DELIVERED), self._trials)
         self._search.tell()
         progress.report(self.context.step, detail="choosing what to try next")
         self._asked = self._search.ask()
@@ -95,7 +108,14 @@ class Tune(Component):
         facts = self._search.facts()
         assert self._search.best is not None  # else facts() had raised
         write(self.context.folder, self._search.best.config, facts)
+        if self.context.is_remote:
+            self.context.staged.remove_folder(DELIVERED)
         return False
+
+    def _hand_out(self, trials: Path) -> None:
+        """Have the weights that an earlier process' trials left where workers find them."""
+        if self.context.is_remote:
+            put({joined(self.context.staging, DELIVERED, path.name): path for path in trials.glob(f"*{WEIGHTS}")})
 
 
 class _Trial(beam.DoFn):  # type: ignore[misc]
@@ -109,20 +129,38 @@ class _Trial(beam.DoFn):  # type: ignore[misc]
 
     def process(self, asked: str) -> Iterator[None]:
         with self._context.explained():
-            folder = _trials(self._context)
             asked_for = Asked(**json.loads(asked))
-            run_trial(self._step, self._graph, folder, asked_for, self._base_model).write(folder)
+            with _trials(self._context, asked_for) as folder:
+                run_trial(self._step, self._graph, folder, asked_for, self._base_model).write(folder)
         yield from ()
 
 
-def _trials(context: Context) -> Path:
-    return Path(context.resume or context.folder / ".resume") / "trials"
+@contextmanager
+def _trials(context: Context, asked: Asked) -> Iterator[Path]:
+    """The folder of what trials leave. Where it is not shared, what a trial leaves is delivered, its result last."""
+    if not context.is_remote:
+        yield _kept(context) / TRIALS
+        return
+    with TemporaryDirectory(prefix="fluent_pipe-") as folder:
+        where = joined(context.staging, DELIVERED)
+        if asked.begins_with is not None:
+            name = f"{asked.begins_with}{WEIGHTS}"
+            get({joined(where, name): Path(folder, name)})
+        yield Path(folder)
+        left = [f"{asked.id}{ending}" for ending in (WEIGHTS, ".json") if Path(folder, f"{asked.id}{ending}").exists()]
+        for name in left:
+            put({joined(where, name): Path(folder, name)})
+
+
+def _kept(context: Context) -> Path:
+    return Path(context.resume or context.folder / ".resume")
 
 
 def _search_with_tuner_fn(
     step: TuneStep, context: Context, base_model: BaseModel | None, graph: TransformGraph, schema: Schema
 ) -> None:
     check_splits(step, graph)
-    working = Path(context.resume or context.folder / ".resume") / "tuner"
+    # The driver's folder that outlives a killed process is out of reach of a worker with a disk of its own.
+    working = context.folder / ".tuner" if context.is_remote else _kept(context) / "tuner"
     config, facts = search_with_tuner_fn(step, graph, schema.path / "schema.pbtxt", working, base_model)
     write(context.folder, config, facts)

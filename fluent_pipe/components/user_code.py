@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from fluent_pipe.errors import FluentPipeError, UserCodeError
-from fluent_pipe.steps import carrying
 from fluent_pipe.steps.functions import UserFunction
 
 _INSTALLED = tuple({sysconfig.get_paths()[k] for k in ("purelib", "platlib", "stdlib")})
@@ -42,20 +41,13 @@ class Carried:
         self.name = function.name
         self.where = function.where
         self._loaded: tuple[Callable[..., Any], dict[str, Any]] | None = None
-        try:
-            self._content = carrying.dumps((function, arguments))
-        except Exception as error:
-            raise UserCodeError(
-                f"{self.name} cannot be sent to workers: {type(error).__name__}: {error}.",
-                where=self.where,
-                fix="Make what cannot be pickled (a lock, a connection, an open file) inside the function.",
-            ) from error
+        self._content = function.packed((function, arguments))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None}
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Call the function.
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        """Call the function; ``more`` is given by name too.
 
         Raises
         ------
@@ -66,7 +58,7 @@ class Carried:
             function, named = pickle.loads(self._content)
             self._loaded = function.resolve(), named
         function, named = self._loaded
-        return called(self.name, function, *arguments, **named)
+        return called(self.name, function, *arguments, **named, **more)
 
 
 def called(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

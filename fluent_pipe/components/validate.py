@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import apache_beam as beam
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
+from fluent_pipe.artifacts import Folder, address_of, folder_of
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.comparators import (
     Kind,
@@ -61,7 +61,7 @@ class Validate(Component):
     schema
         What they are held against.
     against
-        Folder of an earlier Statistics artifact, for drift; None if there is none.
+        An earlier Statistics artifact, or its folder, for drift; None if there is none.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class Validate(Component):
         context: Context,
         statistics: StatisticsInput,
         schema: SchemaInput,
-        against: Path | None,
+        against: Folder | None,
     ) -> None:
         super().__init__(context)
         self.step = step
@@ -88,8 +88,7 @@ class Validate(Component):
         """Nothing flows on."""
         splits = self.step.split_names
         sides = [beam.pvalue.AsSingleton(self.statistics.read(pipeline, split)) for split in splits]
-        against = None if self.against is None else str(self.against)
-        check = _Check(self.context, splits, self.step.drift, self.step.skew, against)
+        check = _Check(self.context, splits, self.step.drift, self.step.skew, self.against)
         once(pipeline, "Validate", self.context, check, beam.pvalue.AsSingleton(self.schema.read(pipeline)), *sides)
         return {}
 
@@ -100,7 +99,7 @@ class _Check:
     splits: tuple[str, ...]
     drift: Pairs
     skew: Pairs
-    against: str | None
+    against: Folder | None
 
     def __call__(self, schema: schema_pb2.Schema, *statistics: Statistics) -> None:
         current = dict(zip(self.splits, statistics, strict=True))
@@ -137,7 +136,7 @@ class _Check:
             self._write_split(split, found)
             facts["anomalies"] += entries(found, all_rows(own), schema, split=split, first=self.splits[0])
             facts["drift"] += distances(found, split)
-        facts["baseline"] = self.against
+        facts["baseline"] = None if self.against is None else address_of(self.against)
         facts["notes"] = list(self._not_compared(limits, earlier, facts["drift"], left_out))
         facts["passed"] = all(entry["severity"] != "ERROR" for entry in facts["anomalies"])
         (self.context.folder / "anomalies.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -145,12 +144,13 @@ class _Check:
     def _earlier(self) -> dict[str, Statistics]:
         if self.against is None:
             return {}
-        found = {split: load(Path(self.against), split) for split in self.splits}
+        folder = folder_of(self.against)
+        found = {split: load(folder, split) for split in self.splits}
         earlier = {split: statistics for split, statistics in found.items() if statistics is not None}
         if not earlier:
-            held = sorted(folder.name.removeprefix("Split-") for folder in Path(self.against).glob("Split-*"))
+            held = sorted(split.name.removeprefix("Split-") for split in folder.glob("Split-*"))
             raise InputError(
-                f"validate(against=): {self.against!r} holds no statistics of {' or '.join(self.splits)}.",
+                f"validate(against=): {str(folder)!r} holds no statistics of {' or '.join(self.splits)}.",
                 valid=held,
                 fix="Give the folder of a Statistics artifact.",
             )

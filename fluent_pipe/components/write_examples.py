@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -25,15 +22,23 @@ from fluent_pipe.arrow.tf_example import serialized
 from fluent_pipe.arrow.tfrecord_file import RecordFile
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.components.base import Context
+from fluent_pipe.components.staged import Staged
 from fluent_pipe.errors import InputError
+from fluent_pipe.store.content import of_file
 
 ROWS_PER_FILE = 1 << 20
 REJECTED = "rejected"
 PARQUET = ".parquet"
 RECORDS = ".gz"  # as TFX names TFRecord files, which are gzipped
 
-Written = tuple[str, str, int]
-"""Split, name of the file in the split's folder, rows."""
+
+class Written(NamedTuple):
+    """A file that one worker wrote: whose rows, its name in the split's folder, how many rows, and its hash."""
+
+    split: str
+    file: str
+    rows: int
+    digest: str
 
 
 class HasSchema(Protocol):
@@ -45,11 +50,12 @@ class HasSchema(Protocol):
 
 
 class Seen(NamedTuple):
-    """What one worker saw of one piece: rows read and rejected, the file of the rejected ones, the first of them."""
+    """What one worker saw of one piece: rows read and rejected, the file of those, its hash, the first of them."""
 
     rows: int
     rejected: int = 0
     file: str = ""
+    digest: str = ""
     first: tuple[Rejected, ...] = ()
 
 
@@ -85,29 +91,42 @@ class WriteFiles(beam.DoFn):  # type: ignore[misc]
         self._folder = folder
         self._open, self._ending = kind
         self._rows_per_file = rows_per_file
-        self._writers: list[Writer] = []
+        self._writer: Writer | None = None
+        self._written: list[Written] = []
 
     def start_bundle(self) -> None:
-        self._writers = []
+        self._writer, self._written = None, []
 
     def process(self, batch: pa.RecordBatch) -> Iterable[Written]:
         """Write a batch; what was written is told at the bundle's end."""
         with self._context.explained():
-            if not self._writers or self._writers[-1].rows >= self._rows_per_file:
-                if self._writers:
-                    self._writers[-1].close()
+            if self._writer is not None and self._writer.rows >= self._rows_per_file:
+                self._end(self._writer)
+            if self._writer is None:
                 folder = self._context.folder / self._folder
-                self._writers.append(self._open(folder / f"part-{uuid.uuid4().hex}{self._ending}"))
-            self._writers[-1].write(batch)
+                self._writer = self._new(folder / f"part-{uuid.uuid4().hex}{self._ending}")
+            self._writer.write(batch)
         return ()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         with self._context.explained():
-            if self._writers:
-                self._writers[-1].close()
-        for writer in self._writers:
-            written: Written = (self._name, writer.path.name, writer.rows)
+            if self._writer is not None:
+                self._end(self._writer)
+        for written in self._written:
             yield WindowedValue(written, MIN_TIMESTAMP, [GlobalWindow()])
+
+    def _new(self, path: Path) -> Writer:
+        return self._open(path)
+
+    def _end(self, writer: Writer) -> None:
+        writer.close()
+        digest = of_file(writer.path)
+        self._written.append(Written(self._name, writer.path.name, writer.rows, digest))
+        self._hand_over(writer, digest)
+        self._writer = None
+
+    def _hand_over(self, writer: Writer, digest: str) -> None:
+        self._context.deliver(writer.path, digest)
 
 
 class WriteSplit(WriteFiles):
@@ -116,12 +135,18 @@ class WriteSplit(WriteFiles):
     def __init__(
         self, context: Context, split: str, *, rows_per_file: int = ROWS_PER_FILE, as_records: bool = False
     ) -> None:
-        records = context.folder / f"Split-{split}"
-        opened: Callable[[Path], Writer] = partial(RowsAndRecords, records=records) if as_records else BatchWriter
-        folder = rows_folder(context.folder, split, as_records=as_records)
-        super().__init__(
-            context, split, str(folder.relative_to(context.folder)), (opened, PARQUET), rows_per_file=rows_per_file
+        self._records = f"Split-{split}" if as_records else None
+        super().__init__(context, split, rows_folder(split, as_records=as_records), rows_per_file=rows_per_file)
+
+    def _new(self, path: Path) -> Writer:
+        return (
+            BatchWriter(path) if self._records is None else RowsAndRecords(path, self._context.folder / self._records)
         )
+
+    def _hand_over(self, writer: Writer, digest: str) -> None:
+        super()._hand_over(writer, digest)
+        if isinstance(writer, RowsAndRecords) and self._context.is_remote:
+            self._context.deliver(writer.records, of_file(writer.records))
 
 
 class RowsAndRecords:
@@ -135,10 +160,11 @@ class RowsAndRecords:
         Folder of the other.
     """
 
-    def __init__(self, path: Path, *, records: Path) -> None:
+    def __init__(self, path: Path, records: Path) -> None:
         self.path = path
+        self.records = records / f"{path.stem}{RECORDS}"
         self._rows = BatchWriter(path)
-        self._records = RecordFile(records / f"{path.stem}{RECORDS}")
+        self._records = RecordFile(self.records)
 
     @property
     def rows(self) -> int:
@@ -156,16 +182,18 @@ class RowsAndRecords:
         self._records.close()
 
 
-def rows_folder(folder: Path, split: str, *, as_records: bool) -> Path:
+def rows_folder(split: str, *, as_records: bool) -> str:
     """Where the Parquet files of a split lie: apart from TFRecord files, since TFX reads all that is beside those."""
-    return (folder / Examples.beside if as_records else folder) / f"Split-{split}"
+    return f"{Examples.beside}/Split-{split}" if as_records else f"Split-{split}"
 
 
 class RejectedWriter:
     """Writes rejected rows of one piece as lines of JSON; the file is created at the first."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / REJECTED / f"part-{uuid.uuid4().hex}.jsonl"
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._path = context.folder / REJECTED / f"part-{uuid.uuid4().hex}.jsonl"
+        self._digest = ""
         self.count = 0
         self.first: list[Rejected] = []
 
@@ -179,9 +207,15 @@ class RejectedWriter:
         self.count += len(rows)
         self.first = [*self.first, *rows][:3]
 
+    def close(self) -> None:
+        """End the file."""
+        if self.count:
+            self._digest = of_file(self._path)
+            self._context.deliver(self._path, self._digest)
+
     def seen(self, rows: int) -> Seen:
         """The account of the piece, of which ``rows`` were read."""
-        return Seen(rows, self.count, self._path.name if self.count else "", tuple(self.first))
+        return Seen(rows, self.count, self._path.name if self.count else "", self._digest, tuple(self.first))
 
 
 @dataclass(frozen=True)
@@ -197,7 +231,7 @@ class Finish:
     max_rejected
         Share of rows that may be rejected.
     spooled
-        A folder in staging that is no longer needed, or None.
+        Name of a folder in staging that is no longer needed, or None.
     as_records
         Whether each Parquet file has a TFRecord file beside it.
     """
@@ -210,18 +244,16 @@ class Finish:
 
     def __call__(self, written: Iterable[Written], seen: Iterable[Seen], reader: HasSchema) -> Mapping[str, int]:
         """Finish the folder; rows by split."""
-        parts, pieces = list(written), [Seen(*piece) for piece in seen]
+        parts, pieces = [Written(*part) for part in written], [Seen(*piece) for piece in seen]
         rows, rejected = sum(piece.rows for piece in pieces), sum(piece.rejected for piece in pieces)
         check_rejected(pieces, rows + rejected, self.max_rejected)
-        by_split = {name: sum(n for split, _, n in parts if split == name) for name, _ in self.splits}
+        by_split = {name: sum(part.rows for part in parts if part.split == name) for name, _ in self.splits}
         self._check_splits(by_split)
-        if (self.context.folder / REJECTED).exists():
-            folder = self.context.folder / REJECTED
-            name_files(folder, by_content(folder, [p.file for p in pieces if p.file]), "rows", ".jsonl")
+        name_rejected(self.context.staged, pieces)
         if self.spooled is not None:
-            shutil.rmtree(self.spooled, ignore_errors=True)
+            self.context.staged.remove_folder(self.spooled)
         told = {"rejected": rejected}
-        finish_splits(self.context.folder, by_split, parts, reader.schema, told, as_records=self.as_records)
+        finish_splits(self.context, by_split, parts, reader.schema, told, as_records=self.as_records)
         return by_split
 
     def _check_splits(self, by_split: Mapping[str, int]) -> None:
@@ -239,7 +271,7 @@ class Finish:
 
 
 def finish_splits(
-    folder: Path,
+    context: Context,
     rows: Mapping[str, int],
     written: Sequence[Written],
     schema: pa.Schema,
@@ -251,8 +283,8 @@ def finish_splits(
 
     Parameters
     ----------
-    folder
-        That of the artifact.
+    context
+        Where they are.
     rows
         By split.
     written
@@ -265,18 +297,17 @@ def finish_splits(
         Whether each Parquet file has a TFRecord file beside it.
     """
     for split in rows:
-        own = rows_folder(folder, split, as_records=as_records)
-        names = by_content(own, [name for owner, name, _ in written if owner == split])
-        name_files(own, names, "data", PARQUET)
+        names = by_content((part.digest, part.file) for part in written if part.split == split)
+        name_files(context.staged, rows_folder(split, as_records=as_records), names, "data", PARQUET)
         if as_records:
             same = [f"{Path(name).stem}{RECORDS}" for name in names]
-            name_files(folder / f"Split-{split}", same, "data_tfrecord", RECORDS)
+            name_files(context.staged, f"Split-{split}", same, "data_tfrecord", RECORDS)
     facts = {
         "splits": {name: {"rows": count} for name, count in rows.items()},
         "columns": {field.name: str(field.type) for field in schema},
         **more,
     }
-    (folder / Examples.facts_file).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+    (context.folder / Examples.facts_file).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def check_rejected(
@@ -304,26 +335,34 @@ def check_rejected(
     )
 
 
-def by_content(folder: Path, names: Iterable[str]) -> list[str]:
-    """Files sorted so that the order in which workers came does not show."""
-    return sorted(names, key=lambda name: _digest(folder / name))
+def by_content(files: Iterable[tuple[str, str]]) -> list[str]:
+    """Files, given as hash and name, sorted so that the order in which workers came does not show."""
+    return [name for _, name in sorted(files)]
 
 
-def name_files(folder: Path, names: Sequence[str], stem: str, suffix: str) -> list[str]:
-    """Number files of a folder in this order and remove all others; the new names."""
-    named = set(names)
-    for stray in folder.iterdir():
-        if stray.name not in named:
-            stray.unlink()
+def name_files(
+    staged: Staged, folder: str, names: Sequence[str], stem: str, suffix: str, *, into: str | None = None
+) -> list[str]:
+    """Number files of a folder in this order and remove all others; the new names.
+
+    A runner may try the last step of a job again: what an attempt before this one has renamed stays.
+
+    Parameters
+    ----------
+    into
+        Another folder that they go to.
+    """
     numbered = [f"{stem}-{index:05d}-of-{len(names):05d}{suffix}" for index in range(len(names))]
-    for name, new in zip(names, numbered, strict=True):
-        (folder / name).rename(folder / new)
+    target = folder if into is None else into
+    there = set(staged.names(folder))
+    done = there if into is None else set(staged.names(into))
+    staged.remove([f"{folder}/{name}" for name in there.difference(names, numbered)])
+    waiting = [(n, new) for n, new in zip(names, numbered, strict=True) if n in there or new not in done]
+    staged.move({f"{folder}/{name}": f"{target}/{new}" for name, new in waiting})
     return numbered
 
 
-def _digest(path: Path) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.digest()
+def name_rejected(staged: Staged, pieces: Iterable[Seen], *, into: str = REJECTED) -> None:
+    """Number the files of rejected rows, as :func:`name_files` does."""
+    names = by_content((piece.digest, piece.file) for piece in pieces if piece.file)
+    name_files(staged, REJECTED, names, "rows", ".jsonl", into=into)

@@ -81,7 +81,7 @@ class _Watching(Observer):
         skipped = sum(r.state == "skipped" for r in self._rows.values())
         end = f"{state} in {time.monotonic() - self._begun:.1f} s, {cached} of {len(self._rows)} steps from the cache"
         end += f", {skipped} skipped" if skipped else ""
-        return end if state in ("succeeded", "not pushed", "not scored", "waiting") else f"{end}; log: {self._log}"
+        return end if state not in ("failed", "interrupted") else f"{end}; log: {self._log}"
 
 
 class OnlyWords(_Watching):

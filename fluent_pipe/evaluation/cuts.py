@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from fluent_pipe.arrow.arrays import Floats
+from fluent_pipe.arrow.opening import parquet_file
 from fluent_pipe.arrow.parquet import ROWS_PER_BATCH
 from fluent_pipe.arrow.tfx import plain
 
-RowGroup: TypeAlias = tuple[Path, int, int]
+RowGroup: TypeAlias = tuple[str | Path, int, int]
 
 # Row groups are read whole to take rows from all over them; this many rows are read for one that is kept.
 _READ_PER_ROW = 10
@@ -57,7 +57,7 @@ class Cut:
 
 
 def cuts(
-    files: Sequence[Path], columns: Sequence[str], *, most_values: int = 30, buckets: int = 5, rows: int = 100_000
+    files: Sequence[str | Path], columns: Sequence[str], *, most_values: int = 30, buckets: int = 5, rows: int = 100_000
 ) -> tuple[Cut, ...]:
     """Look at stored rows and decide how their columns are cut.
 
@@ -68,7 +68,7 @@ def cuts(
     Parameters
     ----------
     files
-        The Parquet files of one split.
+        The Parquet files of one split: paths or URLs.
     columns
         Candidates; cuts come in this order.
     most_values
@@ -116,11 +116,11 @@ def _numbers(column: pa.Array) -> Floats:
     return numbers
 
 
-def _sample(files: Sequence[Path], columns: tuple[str, ...], rows: int) -> dict[str, list[pa.Array]]:
+def _sample(files: Sequence[str | Path], columns: tuple[str, ...], rows: int) -> dict[str, list[pa.Array]]:
     """The flat columns, in chunks, of rows drawn from all over the files."""
     groups: list[RowGroup] = []
     for path in files:
-        with pq.ParquetFile(path) as file:
+        with parquet_file(path) as file:
             metadata = file.metadata
             counts = [(group, metadata.row_group(group).num_rows) for group in range(metadata.num_row_groups)]
             groups += [(path, group, count) for group, count in counts if count]
@@ -150,10 +150,10 @@ def _spread(groups: list[RowGroup], rows: int) -> list[RowGroup]:
 
 
 def _picked(
-    path: Path, group: int, columns: tuple[str, ...], rows: npt.NDArray[np.int64]
+    path: str | Path, group: int, columns: tuple[str, ...], rows: npt.NDArray[np.int64]
 ) -> Iterator[tuple[str, pa.Array]]:
     """The picked rows of the flat columns of a row group, by name, a batch at a time."""
-    with pq.ParquetFile(path) as file:
+    with parquet_file(path) as file:
         schema = file.schema_arrow
         flat = [name for name in columns if name in schema.names and not pa.types.is_nested(schema.field(name).type)]
         start = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from fluent_pipe import progress
 from fluent_pipe.arrow.arrays import Values
 from fluent_pipe.arrow.tfx import plain
+from fluent_pipe.artifacts import Folder, TransformGraph, address_of
 from fluent_pipe.errors import EvaluationError
 from fluent_pipe.evaluation.config import BASELINE, CANDIDATE, Plan
 from fluent_pipe.evaluation.cuts import slice_values
@@ -65,11 +66,11 @@ class Judge(beam.DoFn):  # type: ignore[misc]
     context
         For progress and failures.
     graph
-        Folder of the ``TransformGraph`` artifact.
+        The ``TransformGraph`` artifact.
     models
-        SavedModel folders by model name.
+        Model artifacts, or their folders, by model name.
     load
-        Loads a SavedModel folder.
+        Loads the SavedModel of one.
     raw_columns
         Columns of the input; a slice column among them is taken from there, any other from the transformed features.
     """
@@ -79,9 +80,9 @@ class Judge(beam.DoFn):  # type: ignore[misc]
         plan: Plan,
         context: Execution,
         *,
-        graph: str,
-        models: dict[str, str],
-        load: Callable[[str], Served],
+        graph: TransformGraph,
+        models: Mapping[str, Folder],
+        load: Callable[[Folder], Served],
         raw_columns: tuple[str, ...],
     ) -> None:
         self._plan = plan
@@ -96,8 +97,8 @@ class Judge(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         with self._context.explained():
             wanted = [self._plan.label, *([self._plan.weight] if self._plan.weight else []), *self._transformed]
-            self._columns = TransformedColumns(self._graph, list(dict.fromkeys(wanted)))
-            self._served = {name: self._load(folder) for name, folder in self._models.items()}
+            self._columns = TransformedColumns(str(self._graph.path), list(dict.fromkeys(wanted)))
+            self._served = {name: self._load(model) for name, model in self._models.items()}
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
         with self._context.explained():
@@ -138,7 +139,7 @@ class Judge(beam.DoFn):  # type: ignore[misc]
             if name == BASELINE:
                 raise EvaluationError(
                     f"The earlier model cannot predict on these rows: {type(error).__name__}: {error}",
-                    where=self._models[name],
+                    where=address_of(self._models[name]),
                     fix="To judge without it, call evaluate(..., baseline=None).",
                 ) from error
             raise

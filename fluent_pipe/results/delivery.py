@@ -13,8 +13,9 @@ from fluent_pipe.artifacts import (
     PushedModel,
 )
 from fluent_pipe.errors import StoreError
+from fluent_pipe.remote import is_remote, joined
 from fluent_pipe.results.tables import Result, Tabular, text_table
-from fluent_pipe.steps.destinations import REJECTED, holds
+from fluent_pipe.steps.destinations import REJECTED, holds, names_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,10 +115,10 @@ class PushedResult(Result[PushedModel]):
         return version
 
     @property
-    def destination(self) -> Path | None:
-        """The version's folder."""
+    def destination(self) -> Path | str | None:
+        """The version's folder; text where it is a URL."""
         where = self.artifact.facts()["destination"]
-        return Path(where) if where else None
+        return _place(where) if where else None
 
     @property
     def reasons(self) -> list[str]:
@@ -137,14 +138,14 @@ class PredictionsResult(Result[Predictions]):
     """Predictions beside the columns that were kept, or why nothing was scored."""
 
     @property
-    def destination(self) -> Path | None:
-        """The folder of the predictions; None if nothing was scored."""
+    def destination(self) -> Path | str | None:
+        """The folder of the predictions, text where it is a URL; None if nothing was scored."""
         where = self.artifact.facts()["destination"]
-        return Path(where) if where else None
+        return _place(where) if where else None
 
     @property
-    def files(self) -> list[Path]:
-        """Files of the predictions, in order.
+    def files(self) -> list[Path | str]:
+        """Files of the predictions, in order; texts where they are URLs.
 
         Raises
         ------
@@ -158,7 +159,7 @@ class PredictionsResult(Result[Predictions]):
                 where=facts["destination"],
                 fix="Run the pipeline again.",
             )
-        return [Path(facts["destination"], name) for name in facts["files"]]
+        return [_place(joined(facts["destination"], name)) for name in facts["files"]]
 
     @property
     def reasons(self) -> list[str]:
@@ -168,14 +169,15 @@ class PredictionsResult(Result[Predictions]):
     @property
     def rejected(self) -> list[dict[str, Any]]:
         """Rows that could not be read or scored: file, line (0: not known), reason and text."""
-        folders = {file.parent for file in self.files} or {self.destination or self.path}
-        lines = [
-            line
-            for folder in folders
-            for file in sorted(folder.glob(f"{REJECTED}/*.jsonl"))
-            for line in file.read_text(encoding="utf-8").splitlines()
-        ]
-        return [json.loads(line) for line in lines]
+        from fluent_pipe.arrow.opening import open_binary
+
+        _ = self.files  # that they are there
+        folder = joined(str(self.destination or self.path), REJECTED)
+        rows: list[dict[str, Any]] = []
+        for name in names_at(folder):
+            with open_binary(joined(folder, name)) as file:
+                rows += map(json.loads, file)
+        return rows
 
     def table(self) -> pa.Table:
         """All rows that were scored.
@@ -215,3 +217,7 @@ class PredictionsResult(Result[Predictions]):
             return "(they are gone: the folder was removed, or written anew)"
         rows = first_rows(self.files, facts["format"], 5)
         return text_table(rows) if rows else ""
+
+
+def _place(location: str) -> Path | str:
+    return location if is_remote(location) else Path(location)

@@ -29,6 +29,7 @@ OURS: Mapping[str, str] = {
     "labels": "labels",
     "sdk_container_image": "container",
     "requirements_file": "requirements",
+    "extra_packages": "requirements",
     "requirements_cache": "requirements_cache",
     "machine_type": "machine_type",
     "max_num_workers": "max_workers",
@@ -168,7 +169,7 @@ class Dataflow:
         from fluent_pipe.runners.dataflow_job import DataflowJobs
 
         with carrying.elsewhere():
-            yield DataflowJobs(self, self._location("temp", place), self._location("staging", place))
+            yield DataflowJobs(self, self._location("temp", place), self._location("staging", place), place.logs)
 
     def _location(self, what: str, place: Place) -> str:
         given: str | None = getattr(self, f"{what}_location")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
@@ -27,6 +25,8 @@ from fluent_pipe.runners.base import JobName, JobResult
 from fluent_pipe.runners.dataflow_names import job_name, labels, steps_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fluent_pipe.runners.dataflow import Dataflow
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,6 @@ REFUSED = (401, 403)
 SETTINGS: Mapping[str, object] = {
     "pipeline_type_check": False,
     "pickle_library": "cloudpickle",
-    "requirements_cache": "skip",  # Beam would run pip for each job
 }
 EXPERIMENTS = ("disable_logging_submission_environment",)  # else pip lists all packages before each job
 _BAD_STATES = (PipelineState.FAILED, PipelineState.CANCELLED, PipelineState.UPDATED, PipelineState.DRAINED)
@@ -54,10 +53,13 @@ class DataflowJobs:
         What the user asked for.
     temp, staging
         Folders of Cloud Storage.
+    logs
+        Folder of the run on this machine.
     """
 
-    def __init__(self, runner: Dataflow, temp: str, staging: str) -> None:
+    def __init__(self, runner: Dataflow, temp: str, staging: str, logs: Path) -> None:
         self._runner = runner
+        self._logs = logs
         self._temp = temp
         self._staging = staging
 
@@ -76,11 +78,15 @@ class DataflowJobs:
         template = self._runner.template_location
         at = None if template is None else joined(template, steps_name(name))
         dataflow = DataflowRunner()
-        with tempfile.TemporaryDirectory() as folder:
-            pipeline = beam.Pipeline(runner=dataflow, options=self._options(name, at, Path(folder)))
-            build(pipeline)
-            with _explained():
-                sent = pipeline.run()
+        options = self._options(name, at)
+        try:
+            pipeline = beam.Pipeline(runner=dataflow, options=options)
+        except ValueError as error:
+            said = "; ".join(str(error).splitlines()[1:]) or str(error)
+            raise RunnerError(f"Beam does not take the options of the job: {said}") from error
+        build(pipeline)
+        with _explained():
+            sent = pipeline.run()
         if at is not None:
             raise TemplateWritten(
                 f"The job of {', '.join(name.steps)} was written as a template, and nothing has run.",
@@ -93,7 +99,7 @@ class DataflowJobs:
         with _explained():
             return _Sent(sent, dataflow.dataflow_client, name).wait()
 
-    def _options(self, name: JobName, template: str | None, folder: Path) -> PipelineOptions:
+    def _options(self, name: JobName, template: str | None) -> PipelineOptions:
         runner = self._runner
         further = runner.further_options()
         given = {
@@ -111,28 +117,17 @@ class DataflowJobs:
             "network": runner.network,
             "subnetwork": runner.subnetwork,
             "experiments": [*EXPERIMENTS, *further.pop("experiments", ())],  # type: ignore[misc]
-            "extra_packages": [*map(str, self._packages), *further.pop("extra_packages", ())],  # type: ignore[misc]
         }
-        if self._named_requirements:
-            file = folder / "requirements.txt"
-            file.write_text("".join(f"{line}\n" for line in self._named_requirements))
-            given["requirements_file"] = str(file)
-        known = {key: value for key, value in given.items() if value not in (None, [])}
-        return PipelineOptions(flags=[], **{**SETTINGS, **further, **known})
+        known = {key: value for key, value in given.items() if value is not None}
+        return PipelineOptions(flags=[], **{**SETTINGS, **further, **known, **self._staged})
 
     @cached_property
-    def _named_requirements(self) -> list[str]:
-        return [line for line in packages.requirement_lines(self._runner.requirements) if not Path(line).is_file()]
-
-    @cached_property
-    def _packages(self) -> list[Path]:
-        """Files that workers install, in this order."""
-        lines = packages.requirement_lines(self._runner.requirements)
-        files = [Path(line) for line in lines if Path(line).is_file()]
-        cache = self._runner.requirements_cache
-        if cache is not None:
-            files += packages.download(self._named_requirements, Path(cache))
-        return files if self._runner.container is not None else [*files, packages.wheel()]
+    def _staged(self) -> dict[str, Any]:
+        """Options for what workers install; the same for every job."""
+        runner = self._runner
+        return packages.staged(
+            runner.requirements, self._logs, cache=runner.requirements_cache, own=runner.container is None
+        )
 
 
 class _Sent:

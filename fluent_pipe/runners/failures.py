@@ -96,8 +96,8 @@ def missing_on_workers(text: str) -> RunnerError | None:
             f"The workers lack the module {found.name!r}, which lies beside your code.",
             where=found.origin,
             got=found.name,
-            fix="Import it at the top of the file that uses it, not inside a function: then it travels along. "
-            "Or make a package of it and install that on the workers.",
+            fix="Import what you need of it at the top of the file that uses it (from ... import ...), not inside a "
+            "function: then it travels along. Or make a package of it and install that on the workers.",
         )
     package = next(iter(metadata.packages_distributions().get(top, [top])))
     return RunnerError(

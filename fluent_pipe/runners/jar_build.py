@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 from fluent_pipe.errors import RunnerError
@@ -67,7 +68,9 @@ def build(kind: str, version: str, *, work: Path, say: Callable[[str], None]) ->
     if code == 0 and jar.is_file():
         return jar
     errors = _errors(log.read_text(errors="replace"))
-    missing = any(re.search(rf"find.* org\.apache\.beam:\S+:{re.escape(version)}\b", e) for e in errors)
+    # "Could not find artifact ..." the first time; "... was not found in ... during a previous attempt" later on.
+    beams = re.compile(rf"org\.apache\.beam:\S+:{re.escape(version)}\b")
+    missing = any(beams.search(error) and re.search("find|found", error) for error in errors)
     raise (NoSuchVersion if missing else RunnerError)(
         f"mvn could not build the {kind.title()} job server of Beam {version} (exit code {code}): "
         f"{' / '.join(errors) or 'it said nothing'}.",
@@ -77,7 +80,8 @@ def build(kind: str, version: str, *, work: Path, say: Callable[[str], None]) ->
 
 
 def _errors(said: str) -> list[str]:
-    """What a Maven log says went wrong: its first errors, since the last ones are about where to read on."""
+    """What a Maven log says went wrong; after an empty error it goes on about where to read more."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line.removeprefix("[ERROR]").strip() for line in lines if line.startswith("[ERROR]")]
-    return [error.partition(" -> [Help")[0] for error in errors if error][:LAST_LINES] or lines[-LAST_LINES:]
+    told = [error.partition(" -> [Help")[0].rstrip(".") for error in takewhile(bool, errors)]
+    return told[:LAST_LINES] or lines[-LAST_LINES:]

@@ -11,9 +11,7 @@ rename, and a lock lets one process at a time fetch or build it::
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from fluent_pipe.caches import cache_folder
 from fluent_pipe.errors import ArgumentError, RunnerError
 from fluent_pipe.runners import jar_build, jar_download
 
@@ -114,16 +113,6 @@ def look(kind: Kind) -> Look:
     return Look(None, f"no jar for Beam {version}", f"fluent-pipe runners --prepare {kind}")
 
 
-def cache_folder() -> Path:
-    """Where files are kept that can be had again: ``FLUENT_PIPE_CACHE``, else in the user's folder for caches."""
-    own = os.environ.get("FLUENT_PIPE_CACHE")
-    if own:
-        return Path(own).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/fluent_pipe"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fluent_pipe"
-
-
 def beam_version() -> str:
     """Of the Beam that is installed; asked without importing it."""
     return metadata.version("apache-beam")
@@ -149,8 +138,8 @@ def _build(kind: Kind, version: str, work: Path, say: Say) -> Path:
     except jar_build.NoSuchVersion:
         if version == BUILDS:
             raise
+        say(f"There are no {kind.title()} artifacts of Beam {version}; taking those of {BUILDS}.")
         if not other.is_file():
-            say(f"There are no {kind.title()} artifacts of Beam {version}; taking those of {BUILDS}.")
             jar_build.build(kind, BUILDS, work=work, say=say).replace(other)
         link = work / jar.name
         link.symlink_to(other.name)
@@ -161,27 +150,25 @@ def _build(kind: Kind, version: str, work: Path, say: Say) -> Path:
 @contextmanager
 def _alone(kind: Kind, say: Say) -> Iterator[Path]:
     """An empty folder to work in, for one process at a time; what a killed one left in it is removed."""
-    work = cache_folder() / "jars" / f".{kind}"
+    folder = cache_folder() / "jars"
+    work = folder / f".{kind}"
     try:
-        work.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(work.with_name(f".{kind}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{kind}.lock").open("ab") as lock:  # closing it, or the end of the process, gives it back
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"Another process is getting the {kind.title()} job server; waiting for it.")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            try:
+                yield work
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise RunnerError(
-            f"The cache cannot be written: {error.strerror}.",
-            where=str(error.filename),
-            fix="Let FLUENT_PIPE_CACHE name another folder.",
+            f"The {kind.title()} job server's jar cannot be put into the cache: {error.strerror or error}.",
+            where=str(error.filename or folder),
+            fix="Make room there, or let FLUENT_PIPE_CACHE name another folder.",
         ) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"Another process is getting the {kind.title()} job server; waiting for it.")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    finally:
-        os.close(handle)

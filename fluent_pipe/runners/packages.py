@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 
+from fluent_pipe.caches import cache_folder
 from fluent_pipe.errors import ArgumentError, RunnerError
 
 DISTRIBUTION = "fluent-pipe"
-CACHE_VARIABLE = "FLUENT_PIPE_CACHE"
 DOWNLOAD_SECONDS = 1800
 PLATFORM = "manylinux2014_x86_64"  # of Beam's containers
 
@@ -36,7 +36,7 @@ def wheel(cache: Path | None = None) -> Path:
     Parameters
     ----------
     cache
-        Folder that keeps it. Default: :func:`cache_folder`.
+        Folder that keeps it. Default: that of :mod:`fluent_pipe.caches`.
 
     Raises
     ------
@@ -60,12 +60,6 @@ def wheel(cache: Path | None = None) -> Path:
             _write(file.name, files, f"{stem}.dist-info/RECORD")
         Path(file.name).replace(made)  # whole or not at all, whoever else is making it
     return made
-
-
-def cache_folder() -> Path:
-    """Where things are kept that can be made again: ``FLUENT_PIPE_CACHE``, else a folder of the user's cache."""
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get(CACHE_VARIABLE) or user / "fluent-pipe")
 
 
 def requirement_lines(requirements: str | os.PathLike[str] | Sequence[str] | None) -> tuple[str, ...]:
@@ -103,7 +97,13 @@ def requirement_lines(requirements: str | os.PathLike[str] | Sequence[str] | Non
     return tuple(_checked(line, f"{file}, line {at}") for at, line in enumerate(lines, 1) if line)
 
 
-def staged(requirements: str | os.PathLike[str] | Sequence[str] | None, folder: Path) -> dict[str, object]:
+def staged(
+    requirements: str | os.PathLike[str] | Sequence[str] | None,
+    folder: Path,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    own: bool = True,
+) -> dict[str, object]:
     """Beam's options that have workers install this package, and what is required besides.
 
     Parameters
@@ -112,16 +112,25 @@ def staged(requirements: str | os.PathLike[str] | Sequence[str] | None, folder: 
         As :func:`requirement_lines` takes them.
     folder
         Gets the file that Beam reads.
+    cache
+        Folder that requirements are downloaded into, and staged from. None: workers download them.
+    own
+        Whether this package is staged; a container may hold it.
 
     Raises
     ------
     ArgumentError, RunnerError
-        As :func:`requirement_lines` and :func:`wheel` do.
+        As :func:`requirement_lines`, :func:`download` and :func:`wheel` do.
     """
     lines = requirement_lines(requirements)
     files = [line for line in lines if Path(line).is_file()]
     named = [line for line in lines if line not in files]
-    options: dict[str, object] = {"extra_packages": [*files, str(wheel())], "requirements_cache": "skip"}
+    if named and cache is not None:
+        files += map(str, download(named, Path(cache)))
+    if own:
+        files.append(str(wheel()))
+    # Beam itself would run pip for each job, and show what it prints.
+    options: dict[str, object] = {"requirements_cache": "skip", **({"extra_packages": files} if files else {})}
     if named:
         file = folder / "requirements.txt"
         file.write_text("".join(f"{line}\n" for line in named))
@@ -130,19 +139,22 @@ def staged(requirements: str | os.PathLike[str] | Sequence[str] | None, folder: 
 
 
 def download(requirements: Sequence[str], folder: Path) -> list[Path]:
-    """Bring what is required into a folder, as wheels for Beam's containers, without what that requires in turn.
+    """Bring what is required below a folder, as wheels for Beam's containers, without what that requires in turn.
+
+    What other requirements have left there stays, and is not among the wheels returned.
 
     Raises
     ------
     RunnerError
         If one cannot be had; the error names it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    into = folder / hashlib.sha256("\n".join(requirements).encode()).hexdigest()[:16]
+    into.mkdir(parents=True, exist_ok=True)
     tags = ["--only-binary=:all:", "--platform", PLATFORM, "--python-version", "{}.{}".format(*sys.version_info)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check", *tags]
     for requirement in requirements:
         done = subprocess.run(
-            [*command, "--dest", str(folder), requirement],
+            [*command, "--dest", str(into), requirement],
             capture_output=True,
             text=True,
             timeout=DOWNLOAD_SECONDS,
@@ -150,7 +162,7 @@ def download(requirements: Sequence[str], folder: Path) -> list[Path]:
         )
         if done.returncode:
             raise _not_had(requirement, done.stderr)
-    return sorted(p for p in folder.iterdir() if p.suffix == ".whl")
+    return sorted(p for p in into.iterdir() if p.suffix == ".whl")
 
 
 def _not_had(requirement: str, said: str) -> RunnerError:

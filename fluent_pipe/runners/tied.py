@@ -53,17 +53,22 @@ def start(command: Sequence[str | Path], log: BinaryIO, *, folder: Path | None =
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a command that was started here, with all that it has started. May be called twice."""
-    if process.poll() is None:  # else its number may be another's by now
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
         try:
             process.wait(timeout=GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _signal(process, signal.SIGKILL)
             process.wait()
+    elif process.returncode < 0:  # the watching process was killed, and the command was left alone
+        _signal(process, signal.SIGKILL)
     if process.stdin is not None:
         process.stdin.close()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def main(command: Sequence[str]) -> int:

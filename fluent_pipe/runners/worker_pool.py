@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from apache_beam.internal import pickler
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.runners.worker import sdk_worker
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
@@ -152,6 +153,8 @@ def serving(pool: WorkerPool, *, host: str = "127.0.0.1", port: int = 0) -> Iter
 
 def harness(worker_id: str, control: str) -> Any:
     """A worker of Beam's, ready to ``run()``."""
+    # It pickles again what it was sent. Its other library loses modules that were carried by value.
+    pickler.set_library(pickler.USE_CLOUDPICKLE)
     return sdk_worker.SdkHarness(
         control, worker_id=worker_id, state_cache_size=STATE_CACHE_BYTES, data_buffer_time_limit_ms=0
     )

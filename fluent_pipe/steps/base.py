@@ -124,6 +124,10 @@ class Step:
         """Patterns or paths of files outside the store whose content belongs to the cache key."""
         return ()
 
+    def outside(self) -> tuple[str, ...]:
+        """Paths and URLs outside the store that its workers read or write."""
+        return ()
+
     def foreseen(self, facts: Mapping[str, Mapping[str, Any]]) -> FluentPipeError | None:
         """The error that this step is known to end in, so that nothing is run before it in vain.
 

@@ -15,6 +15,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+LOADED = "_fluent_pipe_"  # module files, wherever they lie: no import finds them under that name
 NOT_CARRIED = (__name__.partition(".")[0], "__main__")  # staged as a wheel; always carried
 _carried: list[set[str]] = []  # names of modules carried by value, of each elsewhere() under way
 
@@ -66,7 +67,7 @@ def _carry_new_modules() -> None:
 def _is_local(name: str, module: object) -> bool:
     if not isinstance(module, ModuleType) or module.__name__ != name or name.partition(".")[0] in NOT_CARRIED:
         return False
-    return is_local_file(getattr(module, "__file__", None) or "")
+    return name.startswith(LOADED) or is_local_file(getattr(module, "__file__", None) or "")
 
 
 def _unregister(name: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fluent_pipe import remote
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps import metrics
 from fluent_pipe.steps.base import Pairs
@@ -33,7 +34,7 @@ def _paths(uri: Any, call: str) -> tuple[str, ...]:
     several = uri if isinstance(uri, Sequence) and not isinstance(uri, str) else [uri]
     if not several or not all(isinstance(p, (str, os.PathLike)) and str(p) for p in several):
         raise ArgumentError(f"{call}() takes a path, a glob or a list of them, got {uri!r}.")
-    return tuple(os.fspath(p) for p in several)
+    return tuple(remote.checked(os.fspath(p), what=f"{call}()") for p in several)
 
 
 def splits(given: Mapping[str, float] | None, uri: Any, default: Mapping[str, float]) -> Pairs:
@@ -247,6 +248,12 @@ def folder(path: Any, name: str, fix: str | None = None) -> str:
     if not Path(path).is_dir():
         raise ArgumentError(f"{name}=: there is no folder {str(path)!r}.", fix=fix)
     return str(Path(path).absolute())
+
+
+def location(place: str | os.PathLike[str], what: str) -> str:
+    """A path made absolute, or a URL of an object store."""
+    text = os.fspath(place)
+    return remote.checked(text, what=what) if remote.is_remote(text) else str(Path(text).absolute())
 
 
 def file_or_folder(path: Any, call: str) -> str:

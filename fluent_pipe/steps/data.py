@@ -130,6 +130,9 @@ class Validate(Step):
     def source_files(self) -> tuple[str, ...]:
         return (f"{self.against}/**/FeatureStats.pb",) if isinstance(self.against, str) else ()
 
+    def outside(self) -> tuple[str, ...]:
+        return (self.against,) if isinstance(self.against, str) else ()
+
 
 def _line(anomaly: Mapping[str, Any]) -> str:
     rows = f" ({anomaly['count']:,} rows)" if anomaly.get("count") else ""

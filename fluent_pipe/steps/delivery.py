@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fluent_pipe.artifacts import (
@@ -121,12 +120,15 @@ class PushTo(Step):
     produces: ClassVar[tuple[type[PushedModel], ...]] = (PushedModel,)
     gates: ClassVar[bool] = True
 
+    def outside(self) -> tuple[str, ...]:
+        return (self.destination,)
+
     def still_holds(self, facts: Mapping[str, Any]) -> bool:
         if not facts["pushed"]:
             return True
-        folder = Path(facts["destination"])
-        newer = [p.name for p in folder.parent.glob("*") if p.name.isdecimal() and int(p.name) > facts["version"]]
-        return folder.is_dir() and not newer  # what a server takes is the highest version
+        # What a server takes is the highest version.
+        parent, _, _ = facts["destination"].rpartition("/")
+        return bool(max(destinations.versions_at(parent), default=0) == facts["version"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +173,11 @@ class BulkInfer(Step):
     def source_files(self) -> tuple[str, ...]:
         return self.source.source_files()
 
+    def outside(self) -> tuple[str, ...]:
+        return (*self.source.outside(), self.destination)
+
     def foreseen(self, facts: Mapping[str, Mapping[str, Any]]) -> FluentPipeError | None:
-        return destinations.refusal(Path(self.destination))
+        return destinations.refusal(self.destination)
 
     def still_holds(self, facts: Mapping[str, Any]) -> bool:
         return not facts["scored"] or destinations.holds(facts)

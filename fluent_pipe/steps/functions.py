@@ -93,8 +93,28 @@ class UserFunction:
         # Its file may not be there where it goes.
         source = self.resolve() if isinstance(self.source, str) and carrying.is_elsewhere() else self.source
         if not isinstance(source, str | Sent):
-            source = Sent(carrying.dumps(source), self.where)
+            source = Sent(self.packed(source), self.where)
         return UserFunction, (source, self.name)
+
+    def packed(self, value: object) -> bytes:
+        """``value``, which is or holds this function, as bytes that go to workers.
+
+        Raises
+        ------
+        UserCodeError
+            If it cannot be pickled.
+        """
+        try:
+            return carrying.dumps(value)
+        except FluentPipeError:
+            raise
+        except Exception as error:
+            raise UserCodeError(
+                f"{self.name} cannot be sent to workers: {type(error).__name__}: {str(error).rstrip('.')}.",
+                where=self.where,
+                fix="Make what cannot be pickled (a lock, a connection, an open file, a TensorFlow table or dataset) "
+                "inside the function.",
+            ) from error
 
     @property
     def where(self) -> str:

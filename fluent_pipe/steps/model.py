@@ -111,6 +111,9 @@ class Train(Step):
     def source_files(self) -> tuple[str, ...]:
         return (f"{self.warm_start}/**/*",) if isinstance(self.warm_start, str) else ()
 
+    def outside(self) -> tuple[str, ...]:
+        return (self.warm_start,) if isinstance(self.warm_start, str) else ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Step):
@@ -168,6 +171,9 @@ class Evaluate(Step):
 
     def source_files(self) -> tuple[str, ...]:
         return (f"{self.baseline}/**/*",) if isinstance(self.baseline, str) else ()
+
+    def outside(self) -> tuple[str, ...]:
+        return (self.baseline,) if isinstance(self.baseline, str) else ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,13 @@ import glob
 import os
 from pathlib import Path
 
+from fluent_pipe.mirror import Root
+from fluent_pipe.remote import file_system, is_remote, reaching
 
-def default_root() -> Path:
-    """The folder of all results where none is given: the environment's ``FLUENT_PIPE_ROOT``, else ``.fluent_pipe``."""
-    return Path(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe")).absolute()
+
+def default_root() -> Path | str:
+    """Folder or URL of all results where none is given: the environment's ``FLUENT_PIPE_ROOT``, or ``.fluent_pipe``."""
+    return Root.of(os.environ.get("FLUENT_PIPE_ROOT", ".fluent_pipe")).location
 
 
 def matches(pattern: str) -> list[str]:
@@ -18,12 +21,30 @@ def matches(pattern: str) -> list[str]:
     Parameters
     ----------
     pattern
-        ``~`` is the home folder. A folder means the files in it, those that begin with ``.`` or ``_`` left out. A file
-        whose name holds ``[`` or ``*`` is meant literally where it exists.
+        A path or a URL; ``~`` is the home folder. A folder means the files in it, those that begin with ``.`` or ``_``
+        left out. A file whose name holds ``[`` or ``*`` is meant literally where it exists.
     """
+    if is_remote(pattern):
+        return _on_store(pattern)
     path = Path(pattern).expanduser()
     if path.is_dir():
         return sorted(str(p) for p in path.iterdir() if p.is_file() and not p.name.startswith((".", "_")))
     if path.exists():
         return [str(path)]
     return sorted(f for f in glob.glob(str(path), recursive=True) if Path(f).is_file())
+
+
+def _on_store(pattern: str) -> list[str]:
+    with reaching(pattern):
+        system, path = file_system(pattern)
+        scheme = pattern.partition("://")[0]
+        try:
+            there = {e["name"].rstrip("/"): e for e in system.ls(path, detail=True)}
+        except FileNotFoundError:
+            there = {}
+        if there:
+            plain = [name for name, e in there.items() if e["type"] == "file" and e["size"]]
+            found = [n for n in plain if n == path or not n.rpartition("/")[2].startswith((".", "_"))]
+        else:
+            found = [n for n, e in system.glob(path, detail=True).items() if e["type"] == "file"]
+    return sorted(f"{scheme}://{name}" for name in found)

@@ -63,6 +63,9 @@ class FileSource(Source):
     def source_files(self) -> tuple[str, ...]:
         return tuple(p for _, patterns in self.patterns for p in patterns)
 
+    def outside(self) -> tuple[str, ...]:
+        return self.source_files()
+
 
 @dataclass(frozen=True, kw_only=True)
 class FromCsv(FileSource):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fluent_pipe.errors import ArgumentError, StoreError
+from fluent_pipe.mirror import Root
 from fluent_pipe.steps.paths import default_root
 from fluent_pipe.store.files import Lock, is_held, writing
 from fluent_pipe.store.records import run_lock
@@ -77,7 +78,7 @@ class Request:
     def command(self, run: str) -> str:
         """What a person types to decide, for a run that waits."""
         root = self.path.parent.parent.parent
-        where = "" if root == default_root() else f" --root {shlex.quote(str(root))}"
+        where = "" if root == Root.of(default_root()).home else f" --root {shlex.quote(str(root))}"
         return f"fluent-pipe approve {run}{where} [--reject] [--note TEXT]"
 
     @property

@@ -6,15 +6,21 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import BinaryIO
 
 from fluent_pipe.errors import InputError
+from fluent_pipe.remote import file_system, is_remote, reaching
 
 DIGEST_BYTES = 16
 _CHUNK_BYTES = 1 << 20
+_TAGS = ("md5Hash", "crc32c", "ETag", "etag", "generation")
+"""What object stores say of an object that changes with its content, the best first."""
+_REQUESTS = 16
 # A file that changed this recently may change again and keep its size and its mtime: its hash is not remembered.
 _SETTLED_SECONDS = 2.0
 
@@ -108,6 +114,36 @@ def of_file(path: Path, cache: FileHashes | None = None) -> str:
     return value
 
 
+def of_locations(locations: Sequence[str], cache: FileHashes | None = None) -> list[str]:
+    """Hash of each of some files, given as paths or URLs.
+
+    What lies on an object store is not read: its tag there, which changes with the content, is taken in place of that.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or cannot be read.
+    StoreError
+        If an object store cannot be read.
+    """
+    if not any(map(is_remote, locations)):
+        return [of_file(Path(location), cache) for location in locations]
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        return list(pool.map(_of_tag, locations))
+
+
+def _of_tag(url: str) -> str:
+    with reaching(url):
+        system, path = file_system(url)
+        try:
+            there = system.info(path)
+        except FileNotFoundError as error:
+            raise InputError("The file cannot be read: there is none.", where=url) from error
+    kind = next((name for name in _TAGS if there.get(name)), None)
+    tag = system.ukey(path) if kind is None else f"{kind} {there[kind]}"
+    return hashlib.blake2b(f"{tag} {there['size']}".encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
 def of_folder(path: Path, cache: FileHashes | None = None, *, leave_out: str = "") -> str:
     """Hash of a folder: the relative names of its files and their contents.
 
@@ -128,13 +164,36 @@ def of_folder(path: Path, cache: FileHashes | None = None, *, leave_out: str = "
     InputError
         If the folder is missing or one of its files cannot be read.
     """
+    return of_files({name: value for name, (_, value) in files_of(path, cache).items()}, leave_out=leave_out)
+
+
+def files_of(path: Path, cache: FileHashes | None = None) -> dict[str, tuple[int, str]]:
+    """Size and hash of the files in a folder by relative name, without those whose name starts with a dot.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or one of its files cannot be read.
+    """
     if not path.is_dir():
         raise InputError("There is no such folder.", where=str(path))
+    return {file.relative_to(path).as_posix(): (file.stat().st_size, of_file(file, cache)) for file in _files(path)}
+
+
+def of_files(hashes: Mapping[str, str], *, leave_out: str = "") -> str:
+    """Hash of a folder, as :func:`of_folder`, from the hashes of its files by relative name."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for name, file in sorted((file.relative_to(path).as_posix(), file) for file in _files(path)):
-        if fnmatch(name, leave_out):
-            continue
-        digest.update(f"{len(name.encode())}:{name}={of_file(file, cache)}\n".encode())
+    for name, value in sorted(hashes.items()):
+        if not fnmatch(name, leave_out):
+            digest.update(f"{len(name.encode())}:{name}={value}\n".encode())
+    return digest.hexdigest()
+
+
+def of_stream(stream: BinaryIO) -> str:
+    """Hash of what a stream gives, as :func:`of_file`."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    while chunk := stream.read(_CHUNK_BYTES):
+        digest.update(chunk)
     return digest.hexdigest()
 
 

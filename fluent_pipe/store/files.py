@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 GRACE_SECONDS = 3600.0
-_EXECUTION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+EXECUTION_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 _LOCK = ".lock"
 WHY_NOT_WRITTEN = {
     errno.ENOSPC: "The disk is full",
@@ -79,6 +79,12 @@ def disk_is_full(text: str, *, where: str) -> StoreError | None:
 def new_execution_name() -> str:
     """A new name for an execution, such as ``20260102-030405-1a2b3c4d``: UTC time, so that names sort, and chance."""
     return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+
+
+def age_of(execution: str) -> float:
+    """Seconds since an execution was given its name."""
+    made = datetime.strptime(execution[:15], "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
+    return (datetime.now(timezone.utc) - made).total_seconds()
 
 
 class Lock:
@@ -143,7 +149,7 @@ class Staging:
         self._lock = lock
 
     @classmethod
-    def create(cls, pipeline_root: Path) -> Staging:
+    def create(cls, pipeline_root: Path) -> Self:
         """Make and lock a staging folder in ``<pipeline_root>/.staging/``.
 
         Parameters
@@ -271,7 +277,7 @@ def sweep_unrecorded(
             if step.name == "runs" or step.name.startswith(".") or not step.is_dir():
                 continue
             for folder in sorted(step.iterdir()):
-                if not _EXECUTION.fullmatch(folder.name) or folder.absolute() in named:
+                if not EXECUTION_NAME.fullmatch(folder.name) or folder.absolute() in named:
                     continue
                 if time.time() - folder.stat().st_ctime >= grace_seconds:  # a rename sets the ctime
                     shutil.rmtree(folder, ignore_errors=True)

@@ -7,7 +7,7 @@ this store does not name does not exist.
 
 from __future__ import annotations
 
-import json
+import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -15,8 +15,11 @@ from typing import Any
 
 from fluent_pipe.artifacts import A, Artifact
 from fluent_pipe.errors import ArgumentError, StoreError
+from fluent_pipe.mirror import Root
+from fluent_pipe.store import executions
 from fluent_pipe.store.connection import connect, protos
 from fluent_pipe.store.database import Database, equals, quoted
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.records import (
     Property,
     StoredExecution,
@@ -27,9 +30,15 @@ from fluent_pipe.store.records import (
     put_properties,
     relative_to_root,
 )
+from fluent_pipe.store.remote_index import RemoteIndex
 from fluent_pipe.store.runs import RunStore
 
 __all__ = ["MetadataStore", "StoredExecution", "StoredRun", "StoredStep"]
+
+log = logging.getLogger(__name__)
+
+_SWEPT = ".swept"
+_SWEEP_SECONDS = 24 * 3600.0
 
 
 class MetadataStore(RunStore):
@@ -38,22 +47,58 @@ class MetadataStore(RunStore):
     Parameters
     ----------
     root
-        The folder that holds the pipelines.
+        Where the pipelines lie.
     database
         The connected database.
     """
 
+    def __init__(self, root: Root, database: Database) -> None:
+        super().__init__(root, database)
+        self._remote = RemoteIndex(root, database) if root.url else None
+
+    def sync(self, pipeline: str | None = None) -> None:
+        """Take up what other machines have published in a root on an object store, in one pipeline or in all.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        if self._remote is not None:
+            for name in [pipeline] if pipeline is not None else self._remote.manifests.pipelines():
+                self._remote.sync(name)
+
+    def end_run(self, run_id: str, state: str, properties: Mapping[str, Property] | None = None) -> Any:
+        """End a run as any of ``RUN_STATES`` but ``"running"``, and tell other machines where they share the root."""
+        context = super().end_run(run_id, state, properties)
+        if self._remote is not None:
+            self._remote.tell(context)
+        return context
+
+    def sweep(self, pipeline: str) -> None:
+        """Remove what runs that were killed have left in a root on an object store; once a day, since it takes time."""
+        if self._remote is None:
+            return
+        swept = self.root / pipeline / _SWEPT
+        if not swept.exists() or time.time() - swept.stat().st_mtime > _SWEEP_SECONDS:
+            swept.parent.mkdir(parents=True, exist_ok=True)
+            swept.touch()
+            try:
+                self._remote.manifests.sweep(pipeline, self._remote.named(pipeline))
+            except StoreError:
+                log.exception("What killed runs have left could not be removed")  # the run can do without
+
     @classmethod
-    def open(cls, root: Path, url: str | None = None, *, create: bool = True) -> MetadataStore:
+    def open(cls, root: Path | Root, url: str | None = None, *, create: bool = True) -> MetadataStore:
         """Open the store of a root.
 
         Parameters
         ----------
         root
-            The folder that holds the pipelines.
+            Where the pipelines lie.
         url
             ``mysql://user:password@host:port/database``, ``postgresql://...`` or ``sqlite:///path``; by default the
-            SQLite file ``metadata.sqlite`` in the root.
+            SQLite file ``metadata.sqlite`` in the root, or in the folder that mirrors it.
         create
             Whether a missing root and database are made.
 
@@ -65,7 +110,8 @@ class MetadataStore(RunStore):
         ArgumentError
             If the URL cannot be read.
         """
-        return cls(root, Database(connect(root, url, create=create), root, url))
+        place = root if isinstance(root, Root) else Root.of(root)
+        return cls(place, Database(connect(place.home, url, create=create), place.home, url))
 
     # Executions
 
@@ -78,45 +124,18 @@ class MetadataStore(RunStore):
             Artifact types that the step is known to leave; one of the user's own may be had in two classes of a name.
         """
         condition = f"{equals('key', key)} AND {equals('pipeline', pipeline)} AND last_known_state = COMPLETE"
-        records = (execution_from(proto, self.root, types) for proto in self._database.newest("executions", condition))
-        return next((record for record in records if record.path.is_dir()), None)
+        records = (execution_from(proto, self.place, types) for proto in self._newest("executions", condition))
+        return next((record for record in records if self._is_there(record.path)), None)
 
-    def record(
-        self,
-        *,
-        pipeline: str,
-        run: str,
-        step_id: str,
-        step_type: str,
-        execution: str,
-        path: Path,
-        key: str,
-        fingerprint: str,
-        seconds: float,
-        produces: tuple[type[Artifact], ...],
-        inputs: Mapping[str, Artifact],
-        properties: Mapping[str, Property] | None = None,
-    ) -> StoredExecution:
+    def record(self, manifest: Manifest, types: Collection[type[Artifact]] = ()) -> StoredExecution:
         """Record a published execution with its artifacts, its inputs and its run, in one transaction.
 
         Parameters
         ----------
-        pipeline, run
-            Name of the pipeline and id of a run that :meth:`begin_run` began.
-        step_id, step_type, execution
-            Id of the step, the call that made it, and the name of the execution.
-        path
-            The published folder.
-        key, fingerprint
-            Cache key, and hash of the folder's content.
-        seconds
-            How long the step took.
-        produces
-            Types of the artifacts that the folder holds.
-        inputs
-            Artifacts that were read, by the name of the input.
-        properties
-            Facts to find it by, kept with the execution and with each artifact.
+        manifest
+            What is known of it; its run is one that :meth:`begin_run` began.
+        types
+            Artifact types that it is known to have left; see :meth:`lookup`.
 
         Raises
         ------
@@ -125,19 +144,30 @@ class MetadataStore(RunStore):
         """
         from ml_metadata import errors
 
-        place = relative_to_root(path, self.root)
-        made = self._execution(pipeline, run, step_id, step_type, place, seconds, "COMPLETE")
-        put_properties(made.properties, {"execution": execution, "key": key, "fingerprint": fingerprint})
-        made.properties["produces"].string_value = json.dumps([kind.__name__ for kind in produces])
-        put_properties(made.custom_properties, properties or {})
-        pairs = [self._input(artifact, names) for artifact, names in _by_artifact(inputs)]
-        pairs += [self._output(kind.__name__, place, made, properties or {}) for kind in produces]
+        made, pairs = executions.published(self._database, manifest)
+        step = (manifest.step, "ran", manifest.seconds, manifest.place)
         try:
-            made.id = self._put(made, pairs, pipeline, run, (step_id, "ran", seconds, place))
+            made.id = self._put(made, pairs, manifest.pipeline, manifest.run, step)
         except errors.AlreadyExistsError as error:
-            raise StoreError("The execution was recorded already.", where=str(path)) from error
+            where = str(self.root / manifest.place)
+            raise StoreError("The execution was recorded already.", where=where) from error
+        if self._remote is not None:
+            self._remote.add(manifest.place)
         made.create_time_since_epoch = int(time.time() * 1000)
-        return execution_from(made, self.root, produces)
+        return execution_from(made, self.place, types)
+
+    def read_by(self, inputs: Mapping[str, Artifact]) -> dict[str, dict[str, str]]:
+        """Inputs by their names, as a manifest has them."""
+        return {
+            name: {
+                "type": type(a).__name__,
+                "place": relative_to_root(a.path, self.root),
+                "step": a.step,
+                "execution": a.execution,
+                "fingerprint": a.fingerprint,
+            }
+            for name, a in inputs.items()
+        }
 
     def record_cached(self, run: str, *stored: StoredExecution) -> None:
         """Make executions of earlier runs a part of this run too."""
@@ -154,7 +184,8 @@ class MetadataStore(RunStore):
         self, *, pipeline: str, run: str, step_id: str, step_type: str, seconds: float, reason: str
     ) -> None:
         """Record that a step failed in a run. ``reason`` is kept as text."""
-        made = self._execution(pipeline, run, step_id, step_type, f"{run}/{step_id}/failed", seconds, "FAILED")
+        place = f"{run}/{step_id}/failed"
+        made = executions.begun(self._database, pipeline, run, step_id, step_type, place, seconds, "FAILED")
         put_properties(made.custom_properties, {"reason": reason})
         made.ClearField("name")
         self._put(made, [], pipeline, run, (step_id, "failed", seconds, None))
@@ -171,16 +202,6 @@ class MetadataStore(RunStore):
         found = self._database.newest("executions", condition)
         return {self.root / proto.properties["path"].string_value for proto in found}
 
-    def _execution(
-        self, pipeline: str, run: str, step_id: str, step_type: str, place: str, seconds: float, state: str
-    ) -> Any:
-        states = protos().Execution.State
-        type_id = self._database.type_id("execution", step_type)
-        made = protos().Execution(type_id=type_id, name=place, last_known_state=states.Value(state))
-        put_properties(made.properties, {"pipeline": pipeline, "run": run, "step": step_id, "path": place})
-        made.properties["seconds"].double_value = float(seconds)
-        return made
-
     def _put(
         self, made: Any, pairs: list[Any], pipeline: str, run: str, step: tuple[str, str, float, str | None]
     ) -> int:
@@ -191,26 +212,17 @@ class MetadataStore(RunStore):
         self._keep(changed)
         return number
 
-    def _output(self, kind: str, place: str, execution: Any, properties: Mapping[str, Property]) -> Any:
-        made = self._artifact(kind, place)
-        for name in ("pipeline", "step", "execution", "fingerprint"):
-            made.properties[name].CopyFrom(execution.properties[name])
-        put_properties(made.custom_properties, properties)
-        return made, _event("OUTPUT", [kind])
+    def _newest(self, what: str, condition: str) -> Iterator[Any]:
+        """What was published last comes first; by its name where other machines publish too, and by number here."""
+        found = self._database.newest(what, condition)
+        if self._remote is None:
+            return found
+        return iter(sorted(found, key=lambda proto: proto.properties["execution"].string_value, reverse=True))
 
-    def _input(self, artifact: Artifact, names: list[str]) -> Any:
-        kind, place = type(artifact).__name__, relative_to_root(artifact.path, self.root)
-        made = self._database.call("get_artifact_by_type_and_name", kind, place)
-        if made is None:  # it comes from outside this store
-            made = self._artifact(kind, place)
-            own = {"step": artifact.step, "execution": artifact.execution, "fingerprint": artifact.fingerprint}
-            put_properties(made.properties, own)
-        return made, _event("INPUT", names)
-
-    def _artifact(self, kind: str, place: str) -> Any:
-        live = protos().Artifact.LIVE
-        type_id = self._database.type_id("artifact", kind)
-        return protos().Artifact(type_id=type_id, name=place, uri=place, state=live)
+    def _is_there(self, path: Path) -> bool:
+        if self._remote is None or not self.place.url_of(path):
+            return path.is_dir()
+        return self._remote.has(relative_to_root(path, self.root))
 
     # Artifacts
 
@@ -253,8 +265,8 @@ class MetadataStore(RunStore):
                 if (
                     type(found) is artifact_type
                     and found.fingerprint not in excluding
-                    and found.path.is_dir()
                     and not self._made_from(found, excluding)
+                    and self._is_there(found.path)
                 ):
                     return found
         return None
@@ -273,13 +285,16 @@ class MetadataStore(RunStore):
             If there is no such run, several ids begin so, or it has no such artifact any more.
         """
         stored = self.run(run)
+        if stored is None:
+            self.sync()  # it may be another machine's, of another pipeline
+            stored = self.run(run)
         kind = artifact_type.__name__
         if stored is None:
             raise ArgumentError(f"There is no run {run!r}.", got=run, valid=self._ended())
-        for path in (s.path for s in reversed(stored.steps) if s.path is not None and s.path.is_dir()):
+        for path in (s.path for s in reversed(stored.steps) if s.path is not None):
             proto = self._database.call("get_artifact_by_type_and_name", kind, relative_to_root(path, self.root))
-            found = None if proto is None else artifact_from(proto, kind, self.root)
-            if isinstance(found, artifact_type):
+            found = None if proto is None else artifact_from(proto, kind, self.place)
+            if isinstance(found, artifact_type) and self._is_there(path):
                 return found
         raise ArgumentError(
             f"Run {stored.id!r} of pipeline {stored.pipeline!r} has no {kind}: {stored.state}.",
@@ -303,7 +318,7 @@ class MetadataStore(RunStore):
         events = self._database.call("get_events_by_execution_ids", makers[:1])
         names = {e.artifact_id: e.path.steps for e in events if e.type == protos().Event.INPUT}
         found = self._database.call("get_artifacts_by_id", list(names)) if names else []
-        return {step.key: artifact_from(p, p.type, self.root) for p in found for step in names[p.id]}
+        return {step.key: artifact_from(p, p.type, self.place) for p in found for step in names[p.id]}
 
     def _published(
         self, pipeline: str, artifact_type: type[A], excluding: Collection[str], where: Mapping[str, str | int]
@@ -311,9 +326,11 @@ class MetadataStore(RunStore):
         kind = artifact_type.__name__
         conditions = [f"type = {quoted(kind)}", "state = LIVE", equals("pipeline", pipeline)]
         conditions += [equals(name, value, custom=True) for name, value in where.items()]
-        for proto in self._database.newest("artifacts", " AND ".join(conditions)):
-            found = artifact_from(proto, kind, self.root)
-            if found.fingerprint not in excluding and found.path.is_dir() and isinstance(found, artifact_type):
+        for proto in self._newest("artifacts", " AND ".join(conditions)):
+            found = artifact_from(proto, kind, self.place)
+            if found.fingerprint in excluding or not isinstance(found, artifact_type):
+                continue
+            if self._is_there(found.path):
                 yield found
 
     def _upstream(self, artifact: Artifact) -> Iterator[Artifact]:
@@ -326,18 +343,3 @@ class MetadataStore(RunStore):
                     met.add((type(found), found.path))
                     waiting.append(found)
                     yield found
-
-
-def _event(kind: str, keys: list[str]) -> Any:
-    event = protos().Event(type=protos().Event.Type.Value(kind))
-    for key in keys:
-        event.path.steps.add().key = key
-    return event
-
-
-def _by_artifact(inputs: Mapping[str, Artifact]) -> list[tuple[Artifact, list[str]]]:
-    """Artifacts with the names they have as inputs: ML Metadata keeps one event for an artifact and an execution."""
-    found: dict[tuple[type[Artifact], Path], tuple[Artifact, list[str]]] = {}
-    for name, artifact in inputs.items():
-        found.setdefault((type(artifact), artifact.path), (artifact, []))[1].append(name)
-    return list(found.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fluent_pipe.artifacts import TYPES, Artifact
+from fluent_pipe.mirror import Root
 from fluent_pipe.store.files import is_held
 
 Property = str | int | float
@@ -111,14 +112,14 @@ class StoredRun:
     properties: Mapping[str, Property]
 
 
-def execution_from(proto: Any, root: Path, types: Collection[type[Artifact]] = ()) -> StoredExecution:
+def execution_from(proto: Any, root: Root, types: Collection[type[Artifact]] = ()) -> StoredExecution:
     """A record from an ML Metadata execution; ``types`` are those that its artifacts are known to be of, by name."""
     known = {kind.__name__: kind for kind in types}
     own = proto.properties
     relative = own["path"].string_value
-    path = root / relative
+    path = root.home / relative
     step, name = own["step"].string_value, own["execution"].string_value
-    fingerprint = own["fingerprint"].string_value
+    fingerprint, url = own["fingerprint"].string_value, root.url_of(path)
     produced = json.loads(own["produces"].string_value)
     return StoredExecution(
         step=step,
@@ -127,18 +128,20 @@ def execution_from(proto: Any, root: Path, types: Collection[type[Artifact]] = (
         key=own["key"].string_value,
         fingerprint=fingerprint,
         seconds=own["seconds"].double_value,
-        artifacts=tuple((known.get(kind) or artifact_type(kind))(path, fingerprint, step, name) for kind in produced),
+        artifacts=tuple(
+            (known.get(kind) or artifact_type(kind))(path, fingerprint, step, name, url) for kind in produced
+        ),
         published=_moment(proto.create_time_since_epoch),
-        properties=dict(_values(proto.custom_properties)),
+        properties=values(proto.custom_properties),
         id=proto.id,
     )
 
 
-def artifact_from(proto: Any, kind: str, root: Path) -> Artifact:
-    """A record from an ML Metadata artifact. ``root / uri`` is the uri itself where that is absolute."""
-    own = proto.properties
+def artifact_from(proto: Any, kind: str, root: Root) -> Artifact:
+    """A record from an ML Metadata artifact. ``home / uri`` is the uri itself where that is absolute."""
+    own, path = proto.properties, root.home / proto.uri
     step, name = own["step"].string_value, own["execution"].string_value
-    return artifact_type(kind)(root / proto.uri, own["fingerprint"].string_value, step, name)
+    return artifact_type(kind)(path, own["fingerprint"].string_value, step, name, root.url_of(path))
 
 
 def run_from(proto: Any, root: Path) -> StoredRun:
@@ -156,7 +159,7 @@ def run_from(proto: Any, root: Path) -> StoredRun:
         started=datetime.fromtimestamp(own["started"].double_value, timezone.utc),
         finished=datetime.fromtimestamp(finished, timezone.utc) if finished else None,
         steps=tuple(StoredStep(s[0], s[1], s[2], root / s[3] if s[3] else None, *s[4:]) for s in steps),
-        properties=dict(_values(proto.custom_properties)),
+        properties=values(proto.custom_properties),
     )
 
 
@@ -198,6 +201,11 @@ def put_properties(target: Any, values: Mapping[str, object]) -> None:
             target[name].double_value = value
         else:
             target[name].string_value = str(value)
+
+
+def values(properties: Any) -> dict[str, Property]:
+    """Plain values from a proto map of properties."""
+    return dict(_values(properties))
 
 
 def _values(properties: Any) -> Iterator[tuple[str, Property]]:

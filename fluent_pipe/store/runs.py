@@ -6,11 +6,11 @@ import json
 import socket
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fluent_pipe.errors import ArgumentError, StoreError
+from fluent_pipe.mirror import Root
 from fluent_pipe.store.connection import protos
 from fluent_pipe.store.database import RUN_TYPE, Database, equals, quoted
 from fluent_pipe.store.files import Lock, writing
@@ -25,7 +25,16 @@ from fluent_pipe.store.records import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-RUN_STATES = ("running", "succeeded", "failed", "not pushed", "not scored", "waiting", "interrupted")
+RUN_STATES = (
+    "running",
+    "succeeded",
+    "failed",
+    "not pushed",
+    "not scored",
+    "waiting",
+    "template written",
+    "interrupted",
+)
 
 
 class RunStore:
@@ -34,13 +43,14 @@ class RunStore:
     Parameters
     ----------
     root
-        The folder that holds the pipelines.
+        Where the pipelines lie.
     database
         The connected database.
     """
 
-    def __init__(self, root: Path, database: Database) -> None:
-        self.root = root
+    def __init__(self, root: Root, database: Database) -> None:
+        self.place = root
+        self.root = root.home
         self._database = database
         self._running: dict[str, tuple[Any, Lock]] = {}
 
@@ -95,8 +105,8 @@ class RunStore:
         self._database.call("put_parent_contexts", [link])
         return made
 
-    def end_run(self, run_id: str, state: str, properties: Mapping[str, Property] | None = None) -> None:
-        """End a run as any of ``RUN_STATES`` but ``"running"``."""
+    def end_run(self, run_id: str, state: str, properties: Mapping[str, Property] | None = None) -> Any:
+        """End a run as any of ``RUN_STATES`` but ``"running"``; its context is returned."""
         if state not in RUN_STATES[1:]:
             raise ArgumentError(f"A run cannot end as {state!r}.", got=state, valid=RUN_STATES[1:])
         context, lock = self._run(run_id)
@@ -106,6 +116,7 @@ class RunStore:
         del self._running[run_id]
         lock.path.unlink(missing_ok=True)
         lock.release()
+        return context
 
     def runs(self, pipeline: str | None = None, limit: int = 50) -> list[StoredRun]:
         """The latest runs, of one pipeline or of all, the newest first."""

@@ -27,6 +27,9 @@ from fluent_pipe.training.user_model import build, features_used
 
 log = logging.getLogger(__name__)
 
+WEIGHTS = ".weights.h5"
+"""Ending of the files of hyperband's weights."""
+
 _one_at_a_time = threading.Lock()
 """Keras keeps its seeds and names for the whole process, and trials of one process share its processors anyway."""
 
@@ -54,6 +57,12 @@ class Asked:
     values: dict[str, Any]
     objective: str
     best: float | None
+
+    @property
+    def begins_with(self) -> str | None:
+        """Id of the trial whose weights this one goes on from, as hyperband asks; None for none."""
+        began: str | None = self.values.get(SEARCH_ONLY + "trial_id")
+        return began
 
     def to_json(self) -> str:
         """As text."""
@@ -150,8 +159,8 @@ def _fitted(step: Tune, data: TrainingData, folder: Path, asked: Asked, hp: kera
     keras.backend.clear_session()
     keras.utils.set_random_seed(step.seed)
     model = build(step.build_model, data, hp)
-    if SEARCH_ONLY + "trial_id" in asked.values:
-        model.load_weights(_weights(folder, asked.values[SEARCH_ONLY + "trial_id"]))
+    if asked.begins_with is not None:
+        model.load_weights(_weights(folder, asked.begins_with))
     history = fit(model, data, _fitting(step, folder, asked), features=features_used(model, data))
     if asked.objective not in history:
         raise TrainingError(f"The model reports no {asked.objective!r}.", got=asked.objective, valid=sorted(history))
@@ -192,7 +201,7 @@ def _fitting(step: Tune, folder: Path, asked: Asked) -> Fitting:
 
 
 def _weights(folder: Path, trial: str) -> str:
-    return str(folder / f"{trial}.weights.h5")
+    return str(folder / f"{trial}{WEIGHTS}")
 
 
 def best_epoch(values: list[float], direction: str) -> int | None:

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fluent_pipe.artifacts import BaseModel, HyperParameters, Model
+from fluent_pipe.artifacts import BaseModel, Folder, HyperParameters, Model, folder_of
 from fluent_pipe.errors import TrainingError
 from fluent_pipe.training import vocabularies
 from fluent_pipe.training.data import TrainingData
@@ -39,7 +39,7 @@ class Beginning:
     base_model
         For the user's function.
     earlier
-        Folder of the earlier model to take weights from.
+        The earlier model to take weights from.
     asked
         Whether a warm start was asked for; there may be no earlier model.
     own
@@ -48,9 +48,14 @@ class Beginning:
 
     hyperparameters: HyperParameters | None = None
     base_model: BaseModel | None = None
-    earlier: Path | None = None
+    earlier: Folder | None = None
     asked: bool = False
     own: bool = False
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the earlier model lies."""
+        return None if self.earlier is None else folder_of(self.earlier)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -63,17 +68,17 @@ class Beginning:
     @property
     def source(self) -> str | None:
         """The earlier model's execution, or the folder that was named."""
-        return None if self.earlier is None else self.earlier.name if self.own else str(self.earlier)
+        return None if self.folder is None else self.folder.name if self.own else str(self.folder)
 
     @property
     def for_run_fn(self) -> str | None:
         """``fn_args.base_model``: the base model, else the SavedModel of the earlier model."""
         if self.base_model is not None:
             return str(self.base_model.model)
-        if self.earlier is None:
+        if self.folder is None:
             return None
-        serving = self.earlier / "Format-Serving"
-        return str(serving if serving.is_dir() else self.earlier)
+        serving = self.folder / "Format-Serving"
+        return str(serving if serving.is_dir() else self.folder)
 
 
 def warm_start(
@@ -102,17 +107,17 @@ def warm_start(
     TrainingError
         If it cannot be: names the variable, the shapes and what to do.
     """
-    assert begin.earlier is not None
-    earlier = _Earlier(begin.earlier, own=begin.own)
+    assert begin.folder is not None
+    earlier = _Earlier(begin.folder, own=begin.own)
     changed = _changed(earlier.meanings, meanings, [*data.features, data.label])
     if data.label in changed:
         raise TrainingError(
             f"The classes of label {data.label!r} are not those of the earlier model.",
-            where=str(begin.earlier),
+            where=str(begin.folder),
             fix="Leave warm_start out: the last layer would learn other classes.",
         )
     old, new = _weights(earlier.model), _weights(model)
-    _check_same_layers(old, new, begin.earlier)
+    _check_same_layers(old, new, begin.folder)
     moves = _Moves(earlier, model, data, meanings, changed)
     taken = [(new[key][1], moves.value(old[key], new[key], values)) for key in new]
     for variable, value in taken:

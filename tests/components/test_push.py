@@ -20,6 +20,7 @@ from fluent_pipe.components.inputs import Input
 from fluent_pipe.errors import StoreError
 from fluent_pipe.evaluation import reasons
 from fluent_pipe.runners.direct import Direct
+from fluent_pipe.steps import destinations
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.delivery import PushTo
 from fluent_pipe.steps.limits import at_least
@@ -123,7 +124,7 @@ def test_pushes_at_the_same_time_get_versions_of_their_own(model: Path, tmp_path
     with ThreadPoolExecutor(8) as threads:
         versions = [*threads.map(lambda _: push.publish(model / "Format-Serving", serving), range(24))]
     assert sorted(versions) == [*range(1, 25)]
-    assert push.versions(serving) == [*range(1, 25)]
+    assert destinations.versions_at(str(serving)) == [*range(1, 25)]
     assert all((serving / str(v) / "variables" / "variables.index").exists() for v in versions)
 
 
@@ -133,7 +134,7 @@ def test_a_number_that_is_taken_meanwhile_is_passed_over(
     serving = tmp_path / "serving"
     push.publish(model / "Format-Serving", serving)
     seen = iter([[], [1]])  # what the folder held before, and what it holds after, the other push came first
-    monkeypatch.setattr(push, "versions", lambda destination: next(seen))
+    monkeypatch.setattr(push, "versions_at", lambda destination: next(seen))
     assert push.publish(model / "Format-Serving", serving) == 2
 
 

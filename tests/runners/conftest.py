@@ -1,10 +1,12 @@
-"""Stand-ins for ``java`` and ``mvn``, for what cannot be had at will: too old, missing, failing."""
+"""Stand-ins for ``java`` and ``mvn``, for what cannot be had at will; the chain's results on each runner."""
 
 import stat
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.runners.ran import Results
 
 JAVA = r"""#!{python}
 import os, signal, socket, sys, time
@@ -44,3 +46,8 @@ def commands(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{made.folder}:{tools}")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     return made
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory) -> Results:
+    return Results(tmp_path_factory.mktemp("same"))

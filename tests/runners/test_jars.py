@@ -129,11 +129,14 @@ def test_several_at_once_build_once(mvn):
     assert "Another process is getting the Flink job server; waiting for it." in heard
 
 
-def test_a_beam_without_artifacts_takes_the_version_that_is_known_to_work(tmp_path, mvn, monkeypatch):
+@pytest.mark.parametrize(
+    "words",
+    ["Could not find artifact {} in central -> [Help 1]", "{} was not found in central during a previous attempt"],
+)
+def test_a_beam_without_artifacts_takes_the_version_that_is_known_to_work(tmp_path, mvn, monkeypatch, words):
     monkeypatch.setattr(jars, "beam_version", lambda: "2.99.0")
-    missing = "org.apache.beam:beam-runners-flink-1.19:jar:2.99.0"
-    refusal = f"echo '[ERROR] Could not find artifact {missing} in central -> [Help 1]'; exit 1"
-    said = mvn(f'case "$*" in *2.99.0*) {refusal};; esac\n{MAKES_A_JAR}')
+    told = words.format("org.apache.beam:beam-runners-flink-1.19:jar:2.99.0")
+    said = mvn(f'case "$*" in *2.99.0*) echo "[ERROR] {told}"; exit 1;; esac\n{MAKES_A_JAR}')
     heard = []
     jar = jars.resolve("flink", say=heard.append)
     assert jar == tmp_path / "cache/jars/beam-flink-job-server-2.99.0.jar"
@@ -150,8 +153,17 @@ def test_without_mvn_the_error_names_what_brings_it_and_the_other_way(commands):
     assert "fp.runners.Spark(jar=...)" in str(error.value)
 
 
+def test_a_registry_that_does_not_answer_is_no_missing_version(mvn):
+    artifact = f"org.apache.beam:beam-runners-flink-1.19:jar:{VERSION}"
+    said = mvn(f"echo '[ERROR] Could not transfer artifact {artifact} from/to central: Connection refused'; exit 1")
+    with pytest.raises(RunnerError, match="Connection refused"):
+        jars.resolve("flink")
+    assert len(said.read_text().splitlines()) == 1
+
+
 def test_a_build_that_fails_tells_mvns_errors_and_its_log(tmp_path, mvn):
-    mvn("echo '[INFO] much'; echo '[ERROR] No space left on device -> [Help 1]'; echo '[ERROR]'; exit 1")
+    lines = ["[INFO] much", "[ERROR] No space left on device -> [Help 1]", "[ERROR]", "[ERROR] Re-run with -X"]
+    mvn("".join(f"echo '{line}'; " for line in lines) + "exit 1")
     with pytest.raises(RunnerError, match=r"\(exit code 1\): No space left on device\.") as error:
         jars.resolve("flink")
     log = tmp_path / "cache/jars/build-flink.log"
@@ -194,14 +206,3 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_variable(tmp_
 def test_look_tells_the_command_and_makes_nothing(tmp_path):
     assert jars.look("spark").fix == "fluent-pipe runners --prepare spark"
     assert not (tmp_path / "cache").exists()
-
-
-def test_the_cache_is_where_the_system_keeps_caches(tmp_path, monkeypatch):
-    monkeypatch.delenv("FLUENT_PIPE_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert jars.cache_folder() == tmp_path / "home/.cache/fluent_pipe"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert jars.cache_folder() == tmp_path / "fluent_pipe"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert jars.cache_folder() == tmp_path / "home/Library/Caches/fluent_pipe"

@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from fluent_pipe.errors import RunnerError
-from fluent_pipe.runners import jars, java, job_server
+from fluent_pipe.runners import jars, job_server
 from fluent_pipe.runners.job_server import JobServer
+from tests import needs
 from tests.runners.waiting import wait_for
 
 LISTENS = textwrap.dedent("""
@@ -129,14 +130,7 @@ def test_no_java_is_an_error_before_anything_starts(commands, tmp_path, log):
 @pytest.fixture(params=jars.KINDS)
 def real(request):
     """A kind of job server, and its jar."""
-    try:
-        java.find()
-    except RunnerError as error:
-        pytest.skip(str(error))
-    found = jars.look(request.param)
-    if found.jar is None:
-        pytest.skip(f"{found.found}: {found.fix}")
-    return request.param, found.jar
+    return request.param, needs.job_server(request.param)
 
 
 @pytest.mark.slow

@@ -48,6 +48,18 @@ def test_stop_ends_the_whole_group(tmp_path, deaf, monkeypatch):
     assert psutil.wait_procs(children, timeout=5)[1] == []
 
 
+def test_stop_ends_what_a_killed_watcher_left(tmp_path):
+    with (tmp_path / "log").open("wb") as log:
+        process = tied.start(["sleep", "600"], log)
+    wait_for(lambda: psutil.Process(process.pid).children())
+    (child,) = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
+    assert child.is_running()
+    tied.stop(process)
+    child.wait(timeout=5)
+
+
 @pytest.mark.parametrize(
     ("number", "more"),
     [

@@ -39,7 +39,7 @@ class WorkerPool:
         pass
 
     @contextmanager
-    def session(self, *_: object) -> Iterator[_Session]:
+    def session(self, place: object) -> Iterator[_Session]:
         with carrying.elsewhere(), tempfile.TemporaryDirectory() as folder, _started(folder, self.environment) as at:
             yield _Session(at)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fluent_pipe.errors import InputError
+from fluent_pipe.store.content import files_of, of_files, of_stream
 from fluent_pipe.store.fingerprint import FileHashes, of_file, of_folder
 
 
@@ -100,3 +102,18 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         of_file(tmp_path / "missing.csv")
     with pytest.raises(InputError, match="no such folder"):
         of_folder(tmp_path / "missing")
+
+
+def test_a_folder_is_known_by_the_hashes_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "Split-train").mkdir()
+    (tmp_path / "Split-train" / "a.parquet").write_bytes(b"rows")
+    (tmp_path / "facts.json").write_bytes(b"{}")
+    (tmp_path / ".hidden").write_bytes(b"")
+    files = files_of(tmp_path)
+    assert files == {
+        "Split-train/a.parquet": (4, of_stream(io.BytesIO(b"rows"))),
+        "facts.json": (2, of_file(tmp_path / "facts.json")),
+    }
+    hashes = {name: value for name, (_, value) in files.items()}
+    assert of_files(hashes) == of_folder(tmp_path)
+    assert of_files(hashes, leave_out="facts*") == of_folder(tmp_path, leave_out="facts*") != of_files(hashes)

@@ -15,6 +15,7 @@ import pytest
 from fluent_pipe.artifacts import Artifact, Examples, Model, ModelBlessing, Schema, Statistics, TransformGraph
 from fluent_pipe.errors import ArgumentError, StoreError
 from fluent_pipe.store.files import new_execution_name, publish, sweep_unrecorded
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 
 
@@ -43,12 +44,13 @@ def record(
     folder.mkdir(parents=True)
     for file, text in (files or {}).items():
         (folder / file).write_text(text)
-    return store.record(
-        pipeline=pipeline, run=run, step_id=step, step_type=step, execution=name, path=folder, key=key,
-        fingerprint=fingerprint, seconds=1.5,
-        produces=kind if isinstance(kind, tuple) else (kind,), inputs=inputs or {},
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    manifest = Manifest(
+        pipeline=pipeline, run=run, step=step, step_type=step, execution=name, key=key, fingerprint=fingerprint,
+        seconds=1.5, produces=tuple(k.__name__ for k in kinds), inputs=store.read_by(inputs or {}),
         properties=properties or {},
     )  # fmt: skip
+    return store.record(manifest, kinds)
 
 
 def test_what_was_recorded_is_found_by_its_key(store: MetadataStore) -> None:
@@ -198,18 +200,9 @@ def test_a_type_of_a_custom_component_comes_back(store: MetadataStore) -> None:
 
 def test_an_execution_is_recorded_once(store: MetadataStore) -> None:
     made = record(store, "train", Model)
-    again: dict[str, Any] = {"pipeline": "flights", "run": "run-1", "step_id": "train", "step_type": "train"}
+    again: dict[str, Any] = {"pipeline": "flights", "run": "run-1", "step": "train", "step_type": "train"}
     with pytest.raises(StoreError, match="recorded already"):
-        store.record(
-            **again,
-            execution=made.name,
-            path=made.path,
-            key="x",
-            fingerprint="x",
-            seconds=0,
-            produces=(Model,),
-            inputs={},
-        )
+        store.record(Manifest(**again, execution=made.name, key="x", fingerprint="x", seconds=0, produces=("Model",)))
     run = store.run("run-1")
     assert run is not None
     assert len(run.steps) == 1
@@ -279,6 +272,7 @@ import os, signal, sys
 from pathlib import Path
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.store.files import Staging, publish
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.metadata import MetadataStore
 root = Path(sys.argv[1])
 store = MetadataStore.open(root)
@@ -291,8 +285,8 @@ def step(name, kind):
     publish(folder, destination)
     return destination
 first = step("from_csv", Examples)
-store.record(pipeline="flights", run="killed", step_id="from_csv", step_type="from_csv", execution=first.name,
-             path=first, key="first", fingerprint="f", seconds=1.0, produces=(Examples,), inputs={})
+store.record(Manifest(pipeline="flights", run="killed", step="from_csv", step_type="from_csv", execution=first.name,
+                      key="first", fingerprint="f", seconds=1.0, produces=("Examples",)))
 step("generate_statistics", Examples)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -321,18 +315,19 @@ RECORD_MANY = """
 import sys
 from pathlib import Path
 from fluent_pipe.artifacts import Examples, Model
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.metadata import MetadataStore
 root, run = Path(sys.argv[1]), sys.argv[2]
 store = MetadataStore.open(root)
 store.begin_run("flights", run)
 made = []
 for i in range(25):
-    folder = root / "flights" / "train" / f"{run}-{i}"
+    folder = root / "flights" / f"s{i}" / run
     folder.mkdir(parents=True)
-    inputs = {"before": made[-1].artifacts[0]} if made else {}
-    made.append(store.record(pipeline="flights", run=run, step_id=f"s{i}", step_type="train", execution=folder.name,
-                             path=folder, key=f"{run}-{i}", fingerprint="f", seconds=1.0, produces=(Model,),
-                             inputs=inputs))
+    inputs = store.read_by({"before": made[-1].artifacts[0]} if made else {})
+    made.append(store.record(Manifest(pipeline="flights", run=run, step=f"s{i}", step_type="train", execution=run,
+                                      key=f"{run}-{i}", fingerprint="f", seconds=1.0, produces=("Model",),
+                                      inputs=inputs)))
 store.end_run(run, "succeeded")
 """
 
@@ -357,10 +352,10 @@ def test_a_published_folder_and_its_record_go_together(store: MetadataStore, tmp
     destination = store.root / "flights" / "train" / new_execution_name()
     publish(staged, destination)
     assert store.lookup("flights", "k") is None
+    train: dict[str, Any] = {"pipeline": "flights", "run": "run-1", "step": "train", "step_type": "train"}
     store.record(
-        pipeline="flights", run="run-1", step_id="train", step_type="train", execution=destination.name,
-        path=destination, key="k", fingerprint="f", seconds=0.0, produces=(Model,), inputs={},
-    )  # fmt: skip
+        Manifest(**train, execution=destination.name, key="k", fingerprint="f", seconds=0.0, produces=("Model",))
+    )
     found = store.lookup("flights", "k")
     assert found is not None
     assert found.path == destination
