@@ -55,6 +55,26 @@ _MEANINGS = (
         "A worker process ended in the middle of a job.",
         "Was it killed, or out of memory? Its machine's log tells. Finished steps stay cached; run again to go on.",
     ),
+    _Meaning(
+        r"finishConnect\(\.\.\) failed: Connection refused|StatusRuntimeException: UNAVAILABLE: io exception",
+        "The cluster could not reach the Python workers.",
+        "See that `fluent-pipe worker-pool` runs at the worker_pool address, as the cluster's machines see it.",
+    ),
+    _Meaning(
+        r"java\.net\.(ConnectException: Connection refused|UnknownHostException)",
+        "The cluster could not be reached.",
+        "See that it runs at the address given as master.",
+    ),
+    _Meaning(
+        r"Cannot call methods on a stopped SparkContext|All masters are unresponsive",
+        "Spark ended before the job began: its master could not be reached, or did not take the application.",
+        "See that it runs at the address given as master, and that it is of the job server's version of Spark.",
+    ),
+    _Meaning(
+        r"cancelled because SparkContext was shut down",
+        "Spark ended in the middle of the job, as it does where memory runs out.",
+        'Give the runner more, for example memory="4g"; the log tells more.',
+    ),
 )
 _NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 

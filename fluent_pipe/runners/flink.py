@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from fluent_pipe import progress
 from fluent_pipe.errors import ArgumentError
-from fluent_pipe.runners.base import Place, Session
+from fluent_pipe.runners.base import JobName, Place, Session
 from fluent_pipe.runners.portable import Workers
 
 EMBEDDED = ("[local]", "[auto]")
@@ -84,6 +84,13 @@ class Flink(Workers):
     def session(self, place: Place) -> AbstractContextManager[Session]:
         """Begin to run jobs: one job server, started at the first, takes all of them."""
         return self.jobs(lambda: self._server(place), place)
+
+    def end_left(self, name: JobName) -> None:
+        """Cancel the job on a cluster; one inside the job server ends with it."""
+        if self.master not in EMBEDDED:
+            from fluent_pipe.runners.flink_cluster import cancel
+
+            cancel(self.master, str(name))
 
     @contextmanager
     def _server(self, place: Place) -> Iterator[str]:

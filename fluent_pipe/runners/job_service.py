@@ -37,8 +37,9 @@ LOST_SECONDS = 5.0
 SETTINGS: Mapping[str, object] = {
     "pipeline_type_check": False,
     "pickle_library": "cloudpickle",
-    # A worker serves all stages of a job; Beam's default ends it after each, with all that it has loaded.
-    "environment_cache_millis": 3_600_000,
+    # A worker serves all stages of a job; Beam's default ends it after each, with all that it has loaded. On a cluster
+    # it lives so much longer than its job, even a cancelled one that it knows nothing of.
+    "environment_cache_millis": 5_000,
 }
 EXPERIMENTS = ("disable_logging_submission_environment",)  # else pip lists all packages before each job
 LEVELS = {

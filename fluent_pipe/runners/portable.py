@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from fluent_pipe import progress
-from fluent_pipe.errors import ArgumentError
+from fluent_pipe.errors import ArgumentError, RunnerError
 from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place, Session
 from fluent_pipe.runners.machine import this_machine
 from fluent_pipe.runners.packages import requirement_lines
@@ -122,6 +122,9 @@ class Workers:
 
         return beam_options(self.options, where=f"{type(self).__name__}(options=)", also=also, ours=self.ours)
 
+    def end_left(self, name: JobName) -> None:
+        """End what goes on of a job that was cancelled, or whose job service is gone."""
+
     @contextmanager
     def environment(self, log: Path) -> Iterator[dict[str, object]]:
         """Beam's options that say where workers are; those on this machine are served for as long as it lasts."""
@@ -169,7 +172,11 @@ class _Jobs:
         try:
             return self._at_work(name).run(build, name, self._settings)
         except KeyboardInterrupt:
+            self._workers.end_left(name)
             self._started.close()  # now, so that no worker writes into a folder that is then removed
+            raise
+        except RunnerError:
+            self._workers.end_left(name)
             raise
 
     def _at_work(self, name: JobName) -> JobService:
