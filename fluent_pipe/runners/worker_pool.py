@@ -54,7 +54,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         self._as_processes = processes
         self._log = log
         self._packages = tempfile.TemporaryDirectory(prefix="fluent_pipe_workers_") if packages else None
-        self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
@@ -70,23 +70,17 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
-        """End a worker; one in this process ends by itself when the runner hangs up.
+        """Every worker ends by itself when its runner hangs up, which it has done by now.
 
-        Each task manager numbers its workers from one, so that several that share a pool ask for the same ids, and the
-        request does not say whose worker is meant. Of such ones each ends when its own task manager hangs up.
+        Which one is meant is not sure: each task manager numbers its workers from one, so that several that share a
+        pool ask for the same ids, and the request does not say whose worker it is.
         """
-        with self._lock:
-            named = self._alive(request.worker_id)
-            if len(named) == 1:
-                del self._processes[request.worker_id]
-        if len(named) == 1:
-            _end(named[0])
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def stop(self) -> None:
         """End all workers."""
         with self._lock:
-            processes, self._processes = [p for named in self._processes.values() for p in named], {}
+            processes, self._processes = self._processes, []
         for process in processes:
             _end(process)
         until = time.monotonic() + END_SECONDS
@@ -132,11 +126,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         os.close(told)
         threading.Thread(target=_relay, args=(reports,), daemon=True).start()
         with self._lock:
-            self._processes[request.worker_id] = [*self._alive(request.worker_id), process]
-
-    def _alive(self, worker_id: str) -> list[subprocess.Popen[bytes]]:
-        """Workers of an id that have not ended; a pipe to one that is forgotten would close, and end it."""
-        return [process for process in self._processes.get(worker_id, ()) if process.poll() is None]
+            self._processes = [*(p for p in self._processes if p.poll() is None), process]
 
 
 @contextmanager

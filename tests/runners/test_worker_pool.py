@@ -39,13 +39,6 @@ def stop(pool, worker_id):
     pool.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id=worker_id), None)
 
 
-def test_a_worker_lives_until_it_is_stopped(pool, control):
-    one, other = start(pool, "1-1", control), start(pool, "1-2", control)
-    stop(pool, "1-1")
-    assert not one.is_running()
-    assert other.is_running()
-
-
 def test_a_worker_survives_that_another_of_its_id_is_started_and_stopped(pool, control):
     workers = [start(pool, "1-1", control) for _ in range(2)]
     stop(pool, "1-1")
