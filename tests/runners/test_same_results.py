@@ -15,7 +15,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExc
 
 EVERY = [
     *(pytest.param(name, id=name) for name in HERE if name != REFERENCE),
-    *(pytest.param(name, id=name, marks=pytest.mark.slow) for name in CLUSTERS),
+    # The first test of a runner waits for the whole chain.
+    *(pytest.param(name, id=name, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]) for name in CLUSTERS),
 ]
 
 
@@ -94,6 +95,7 @@ def test_predictions_of_the_same_model_are_equal(ran, reference):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("step", ["from_csv", "filter", "generate_statistics", "preprocess", "evaluate", "bulk_infer"])
 def test_every_task_manager_does_part_of_each_data_step(results, step):
     spread = results.of("flink cluster").task_managers
@@ -101,6 +103,7 @@ def test_every_task_manager_does_part_of_each_data_step(results, step):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("cluster", CLUSTERS)
 def test_more_than_one_worker_process_filters_rows(results, cluster):
     assert len(results.of(cluster).processes) > 1
