@@ -27,7 +27,7 @@ from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.content import FileHashes
 from fluent_pipe.store.files import clean_abandoned, sweep_unrecorded, writing
-from fluent_pipe.store.manifests import Manifest, row_names
+from fluent_pipe.store.manifest import Manifest, row_names
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 from fluent_pipe.store.publishing import stage
 from fluent_pipe.store.resumable import Resumable, sweep_resumable

@@ -8,7 +8,7 @@ from typing import Any
 
 from fluent_pipe.store.connection import protos
 from fluent_pipe.store.database import Database
-from fluent_pipe.store.manifests import Manifest
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.records import put_properties
 
 

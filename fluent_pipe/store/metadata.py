@@ -19,7 +19,7 @@ from fluent_pipe.mirror import Root
 from fluent_pipe.store import executions
 from fluent_pipe.store.connection import connect, protos
 from fluent_pipe.store.database import Database, equals, quoted
-from fluent_pipe.store.manifests import Manifest
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.records import (
     Property,
     StoredExecution,

@@ -12,7 +12,7 @@ from fluent_pipe.remote import joined, put, write_bytes
 from fluent_pipe.store.content import files_of, of_files
 from fluent_pipe.store.files import Staging, new_execution_name, publish, writing
 from fluent_pipe.store.flushing import flush
-from fluent_pipe.store.manifests import Manifest
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.remote_stage import RemoteStage
 from fluent_pipe.store.stage import Stage, Staged
 

@@ -10,7 +10,8 @@ from fluent_pipe.mirror import Root, fetch
 from fluent_pipe.store import executions
 from fluent_pipe.store.connection import protos
 from fluent_pipe.store.database import RUN_TYPE, Database, equals, quoted
-from fluent_pipe.store.manifests import Manifest, Manifests
+from fluent_pipe.store.manifest import Manifest
+from fluent_pipe.store.manifests import Manifests
 from fluent_pipe.store.records import put_properties, values
 
 log = logging.getLogger(__name__)

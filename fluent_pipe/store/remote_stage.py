@@ -22,7 +22,8 @@ from fluent_pipe.mirror import HASHES, Root
 from fluent_pipe.remote import AT_ONCE, file_system, get, joined, reaching, read_bytes, remove, write_bytes
 from fluent_pipe.store.content import files_of, of_files, of_stream
 from fluent_pipe.store.files import new_execution_name, writing
-from fluent_pipe.store.manifests import Manifest, row_names, sizes
+from fluent_pipe.store.manifest import Manifest, row_names
+from fluent_pipe.store.manifests import sizes
 from fluent_pipe.store.stage import Staged
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from fluent_pipe.artifacts import Artifact
-from fluent_pipe.store.manifests import Manifest
+from fluent_pipe.store.manifest import Manifest
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -15,7 +15,7 @@ import pytest
 from fluent_pipe.artifacts import Artifact, Examples, Model, ModelBlessing, Schema, Statistics, TransformGraph
 from fluent_pipe.errors import ArgumentError, StoreError
 from fluent_pipe.store.files import new_execution_name, publish, sweep_unrecorded
-from fluent_pipe.store.manifests import Manifest
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 
 
@@ -272,7 +272,7 @@ import os, signal, sys
 from pathlib import Path
 from fluent_pipe.artifacts import Examples
 from fluent_pipe.store.files import Staging, publish
-from fluent_pipe.store.manifests import Manifest
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.metadata import MetadataStore
 root = Path(sys.argv[1])
 store = MetadataStore.open(root)
@@ -315,7 +315,7 @@ RECORD_MANY = """
 import sys
 from pathlib import Path
 from fluent_pipe.artifacts import Examples, Model
-from fluent_pipe.store.manifests import Manifest
+from fluent_pipe.store.manifest import Manifest
 from fluent_pipe.store.metadata import MetadataStore
 root, run = Path(sys.argv[1]), sys.argv[2]
 store = MetadataStore.open(root)

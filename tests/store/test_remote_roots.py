@@ -27,7 +27,8 @@ from fluent_pipe.errors import ArgumentError, RunnerError, StoreError
 from fluent_pipe.mirror import Root
 from fluent_pipe.runners.direct import Direct
 from fluent_pipe.store.content import of_stream
-from fluent_pipe.store.manifests import Manifest, Manifests, row_names
+from fluent_pipe.store.manifest import Manifest, row_names
+from fluent_pipe.store.manifests import Manifests
 from fluent_pipe.store.metadata import MetadataStore
 from fluent_pipe.store.publishing import stage
 from tests import emulators, trips
