@@ -134,7 +134,7 @@ def test_a_number_that_is_taken_meanwhile_is_passed_over(
     serving = tmp_path / "serving"
     push.publish(model / "Format-Serving", serving)
     seen = iter([[], [1]])  # what the folder held before, and what it holds after, the other push came first
-    monkeypatch.setattr(push, "versions", lambda destination: next(seen))
+    monkeypatch.setattr(push, "versions_at", lambda destination: next(seen))
     assert push.publish(model / "Format-Serving", serving) == 2
 
 
