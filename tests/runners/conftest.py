@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
 from tests.runners.ran import Results
 
 JAVA = r"""#!{python}
@@ -51,3 +52,15 @@ def commands(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def results(tmp_path_factory) -> Results:
     return Results(tmp_path_factory.mktemp("same"))
+
+
+@pytest.fixture(scope="session")
+def flink_jar() -> Path:
+    """The job server for Flink; the test is skipped without."""
+    return needs.job_server("flink")
+
+
+@pytest.fixture(scope="session")
+def flink_distribution() -> Path:
+    """A whole Flink; the test is skipped without."""
+    return needs.flink_distribution()

@@ -10,8 +10,6 @@ import urllib.request
 import psutil
 import pytest
 
-from fluent_pipe.errors import RunnerError
-from fluent_pipe.runners import jars, java
 from tests import clusters, trips
 
 FILE = """
@@ -45,17 +43,7 @@ pipeline = (
 """
 
 
-def missing():
-    """Why these cannot run here; None if they can."""
-    try:
-        java.find()
-    except RunnerError as error:
-        return str(error)
-    look = jars.look("flink")
-    return None if look.jar is not None else f"{look.found}: {look.fix}"
-
-
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flink_jar")]
 
 
 @pytest.fixture
@@ -135,8 +123,7 @@ def test_the_job_server_is_killed(folder):
     assert stands_still(folder)
 
 
-@pytest.mark.skipif(clusters.flink_jars() is None, reason="apache-flink-libraries is not installed")
-def test_a_cluster(folder, tmp_path_factory):
+def test_a_cluster(folder, tmp_path_factory, flink_distribution):
     place = tmp_path_factory.mktemp("cluster")
     with clusters.worker_pool(place) as pool, clusters.flink_cluster(place, task_managers=1) as master:
         process = start(folder, "--runner", "flink", "--master", master, "--worker-pool", pool, "--shared-disk")

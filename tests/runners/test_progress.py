@@ -5,8 +5,7 @@ import pytest
 
 from fluent_pipe import progress
 from fluent_pipe.components.base import Context, once
-from fluent_pipe.errors import RunnerError
-from fluent_pipe.runners import Direct, Flink, jars, java
+from fluent_pipe.runners import Direct, Flink
 from fluent_pipe.runners.base import JobName, Place
 from fluent_pipe.runners.worker_pool import WorkerPool, serving
 
@@ -79,20 +78,9 @@ def test_a_job_is_told_until_the_step_says_more():
     assert [progress.snapshot()[s].detail for s in ("step", "other")] == ["epoch 1/2", ""]
 
 
-def missing():
-    """Why Flink cannot run here; None if it can."""
-    try:
-        java.find()
-    except RunnerError as error:
-        return str(error)
-    look = jars.look("flink")
-    return None if look.jar is not None else f"{look.found}: {look.fix}"
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(missing() is not None, reason=str(missing()))
 @pytest.mark.parametrize("processes", [None, 1], ids=["threads", "processes"])
-def test_flink(tmp_path, monkeypatch, processes):
+def test_flink(tmp_path, monkeypatch, processes, flink_jar):
     told = []
     monkeypatch.setattr(progress, "tell_job", lambda steps, words: told.append(words))
     assert run(Flink(parallelism=1, processes=processes), tmp_path) == progress.Progress(42, "half-way")
