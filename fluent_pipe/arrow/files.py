@@ -84,7 +84,9 @@ def list_pieces(patterns: Sequence[tuple[str, Sequence[str]]]) -> list[Piece]:
                     where=file,
                     fix="Give each split files of its own.",
                 )
-    return [piece for file, split in split_of.items() for piece in _members(file, split)]
+    # A worker elsewhere may have begun in another folder.
+    places = {file: file if is_remote(file) else str(Path(file).absolute()) for file in split_of}
+    return [piece for file, split in split_of.items() for piece in _members(places[file], split)]
 
 
 def _matches(pattern: str) -> list[str]:

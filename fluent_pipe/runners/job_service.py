@@ -39,7 +39,7 @@ SETTINGS: Mapping[str, object] = {
     "pickle_library": "cloudpickle",
     # A worker serves all stages of a job; Beam's default ends it after each, with all that it has loaded. On a cluster
     # it lives so much longer than its job, even a cancelled one that it knows nothing of.
-    "environment_cache_millis": 5_000,
+    "environment_cache_millis": 10_000,
 }
 EXPERIMENTS = ("disable_logging_submission_environment",)  # else pip lists all packages before each job
 LEVELS = {

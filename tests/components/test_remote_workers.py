@@ -150,19 +150,17 @@ def test_features_are_those_of_workers_here(bucket: str, elsewhere: Elsewhere, t
 
 def test_worker_processes_with_a_home_of_their_own(bucket: str, elsewhere: Elsewhere) -> None:
     s3_alone(bucket)
+
+    def features(root: str) -> fp.Pipeline:
+        rows = examples(root, f"{bucket}/data").filter(pc.field("miles") > 1)
+        return rows.generate_statistics().infer_schema().preprocess(label="tipped")
+
     runner = Elsewhere(elsewhere.home, elsewhere.workers, Direct(mode="multi_processing", workers=2))
-    chain = (
-        examples(f"{bucket}/processes", f"{bucket}/data")
-        .filter(pc.field("miles") > 1)
-        .generate_statistics()
-        .infer_schema()
-    )
-    there = chain.run(runner=runner, progress=False)
-    here = (
-        examples(f"{bucket}/alone", f"{bucket}/data").filter(pc.field("miles") > 1).generate_statistics().infer_schema()
-    ).run(progress=False)
+    there = features(f"{bucket}/processes").run(runner=runner, progress=False)
+    here = features(f"{bucket}/alone").run(progress=False)
     assert there.statistics.rows() == here.statistics.rows()
     assert there.schema.rows() == here.schema.rows()
+    assert there.artifact(TransformGraph).facts() == here.artifact(TransformGraph).facts()
 
 
 def test_rows_in_memory_and_of_a_transform_reach_workers(bucket: str, elsewhere: Elsewhere) -> None:
