@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 import fluent_pipe as fp
 from tests.runners import flights
@@ -99,7 +100,7 @@ class Results:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._csv = flights.write(folder / "csv")
-        self._ran: dict[str, Ran | Exception] = {}
+        self._ran: dict[str, Ran | BaseException] = {}
 
     def of(self, name: str) -> Ran:
         """The results on the runner of this name."""
@@ -107,10 +108,10 @@ class Results:
             reference = None if name == REFERENCE else self.of(REFERENCE)
             try:
                 self._ran[name] = self._run(name, reference)
-            except Exception as error:
+            except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
                 self._ran[name] = error
         ran = self._ran[name]
-        if isinstance(ran, Exception):
+        if isinstance(ran, BaseException):
             raise ran
         return ran
 
