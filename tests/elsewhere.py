@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fluent_pipe.runners.base import Capabilities, JobName, JobResult
+from fluent_pipe.runners.base import Capabilities, JobName, JobResult, Place
 from fluent_pipe.runners.direct import Direct
 
 
@@ -43,7 +43,7 @@ class Elsewhere:
         """Nothing can be missing."""
 
     @contextmanager
-    def session(self) -> Iterator[Elsewhere]:
+    def session(self, _: Place) -> Iterator[Elsewhere]:
         yield self
 
     def run(self, build: Callable[[Any], None], name: JobName) -> JobResult:

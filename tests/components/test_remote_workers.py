@@ -86,6 +86,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         yield Both(there.run(runner=runner, progress=False), here.run(progress=False), url)
 
 
+@pytest.mark.slow
 def test_a_whole_chain_leaves_what_it_leaves_here(both: Both) -> None:
     there, here = both.there, both.here
     assert there.artifact(Examples).fingerprint == here.artifact(Examples).fingerprint
@@ -100,6 +101,7 @@ def test_a_whole_chain_leaves_what_it_leaves_here(both: Both) -> None:
     assert there.blessing.blessed == here.blessing.blessed
 
 
+@pytest.mark.slow
 def test_a_pushed_model_and_predictions_lie_on_the_store(both: Both) -> None:
     there, here = both.there, both.here
     assert there.pushed.destination == f"{both.url}/serving/1"
@@ -148,6 +150,7 @@ def test_features_are_those_of_workers_here(bucket: str, elsewhere: Elsewhere, t
         assert (theirs.path / vocabulary).read_bytes() == (mine.path / vocabulary).read_bytes()
 
 
+@pytest.mark.slow
 def test_worker_processes_with_a_home_of_their_own(bucket: str, elsewhere: Elsewhere) -> None:
     s3_alone(bucket)
 
