@@ -12,6 +12,7 @@ Both tables::
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def scaling(copies: list[int], runners: dict[str, str], folder: Path) -> str:
                 f"| {rows:,} | {name} | {data:.1f} | {rows / data:,.0f} | {told['preprocess']:.1f} "
                 f"| {rows / told['preprocess']:,.0f} | {told['peak_memory_mb']:,.0f} |"
             )
-            print(lines[-1], flush=True)
+            print(lines[-1], file=sys.stderr, flush=True)  # it takes minutes
     return "\n".join(lines)
 
 
