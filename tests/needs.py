@@ -22,6 +22,8 @@ def job_server(kind: jars.Kind) -> Path:
     except RunnerError as error:
         missing(str(error))
     found = jars.look(kind)
+    if found.jar is None and os.environ.get(NO_SKIPS):
+        return jars.resolve(kind)  # it waits for the process that is at it
     if found.jar is None:
         missing(f"{found.found}: {found.fix}")
     return found.jar

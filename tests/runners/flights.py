@@ -78,8 +78,8 @@ def build_model(data: Any, hp: Any) -> Any:
     return model
 
 
-def trained(root: Path, csv_files: str, marks: Path) -> fp.Pipeline:
-    """Up to the model."""
+def prepared(root: Path, csv_files: str, marks: Path) -> fp.Pipeline:
+    """Up to the transformed rows."""
     return (
         fp.Pipeline("flights", root=root)
         .from_csv(csv_files, splits={"train": 8, "eval": 2})
@@ -88,8 +88,12 @@ def trained(root: Path, csv_files: str, marks: Path) -> fp.Pipeline:
         .infer_schema()
         .validate()
         .preprocess(preprocessing_fn, label="late")
-        .train(build_model, epochs=3, batch_size=64)
     )
+
+
+def trained(root: Path, csv_files: str, marks: Path) -> fp.Pipeline:
+    """Up to the model."""
+    return prepared(root, csv_files, marks).train(build_model, epochs=3, batch_size=64)
 
 
 def judged(pipeline: fp.Pipeline) -> fp.Pipeline:

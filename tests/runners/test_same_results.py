@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.runners.places import CLUSTERS, HERE
+from tests.runners.places import HERE
 from tests.runners.ran import REFERENCE, SPLITS, Ran
 
 # Threads of Beam's workers in this process end with an error when the runner hangs up; the run has ended by then.
@@ -16,7 +16,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExc
 EVERY = [
     *(pytest.param(name, id=name) for name in HERE if name != REFERENCE),
     # The first test of a runner waits for the whole chain.
-    *(pytest.param(name, id=name, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]) for name in CLUSTERS),
+    pytest.param("flink cluster", id="flink cluster", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
+    pytest.param("spark cluster", id="spark cluster", marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
 ]
 
 
@@ -104,6 +105,5 @@ def test_every_task_manager_does_part_of_each_data_step(results, step):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("cluster", CLUSTERS)
-def test_more_than_one_worker_process_filters_rows(results, cluster):
-    assert len(results.of(cluster).processes) > 1
+def test_more_than_one_worker_process_filters_rows(results):
+    assert len(results.of("flink cluster").processes) > 1
