@@ -150,7 +150,7 @@ def test_features_are_those_of_workers_here(bucket: str, elsewhere: Elsewhere, t
         assert (theirs.path / vocabulary).read_bytes() == (mine.path / vocabulary).read_bytes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_worker_processes_with_a_home_of_their_own(bucket: str, elsewhere: Elsewhere) -> None:
     s3_alone(bucket)
 

@@ -144,6 +144,6 @@ def test_the_error_is_the_same(failure, runner, csv_files, tmp_path, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("failure", ["graph", "filter"])  # a user's code, by TFT and by Beam
+@pytest.mark.parametrize("failure", ["graph"])  # a user's code on a worker that is a process, and far
 def test_the_error_is_the_same_from_a_cluster(failure, cluster, csv_files, tmp_path, expected):
     check_same(failed(failure, cluster, csv_files, tmp_path), expected(failure))
