@@ -22,7 +22,7 @@ from typing import Any
 
 from fluent_pipe.caches import cache_folder
 from fluent_pipe.errors import ArgumentError, StoreError
-from fluent_pipe.remote import EXTRAS, checked, get, is_remote, joined, read_bytes
+from fluent_pipe.remote import EXTRAS, checked, file_system, get, is_remote, joined, listed, reaching, read_bytes
 
 MANIFESTS = "_manifests"
 """Folder of a pipeline, on the object store, that holds a manifest for each execution: ``<step>/<execution>.json``."""
@@ -89,6 +89,24 @@ class Root:
         if not self.url or not path.is_relative_to(self.home):
             return ""
         return joined(self.url, *path.relative_to(self.home).parts)
+
+
+def recorded(url: str) -> dict[str, tuple[int, str]]:
+    """Bytes and hashes of files at a URL, by name, as far as workers said: see :data:`HASHES`.
+
+    Raises
+    ------
+    StoreError
+        If they cannot be read.
+    """
+    folder = joined(url, HASHES)
+    names = listed(folder, "file")
+    with reaching(folder):
+        system, path = file_system(folder)
+        contents = system.cat([f"{path}/{name}" for name in names]) if names else {}
+    return {
+        name: (size, value) for file in sorted(contents) for name, (size, value) in json.loads(contents[file]).items()
+    }
 
 
 def home_of(url: str) -> Path:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fluent_pipe.errors import ArgumentError, FluentPipeError, StoreError
 
@@ -150,6 +150,23 @@ def read_bytes(location: str) -> bytes:
         system, path = file_system(location)
         content: bytes = system.cat_file(path)
     return content
+
+
+def listed(folder: str, kind: Literal["file", "directory"]) -> list[str]:
+    """Names of the files, or of the folders, in a folder, in order; none where it does not exist.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be listed.
+    """
+    with reaching(folder, "listed"):
+        system, path = file_system(folder)
+        try:
+            found = system.ls(path, detail=True)
+        except FileNotFoundError:
+            return []
+    return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == kind)
 
 
 def write_bytes(location: str, content: bytes) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fluent_pipe import remote
-from fluent_pipe.components.staged import visible_files
 from fluent_pipe.remote import is_remote, joined
 from fluent_pipe.steps.destinations import MARKER, names_at, refusal, versions_at
+from fluent_pipe.store.content import visible_files
 
 MODEL = "saved_model.pb"
 """The file without which a server sees no model."""

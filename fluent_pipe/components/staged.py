@@ -22,10 +22,10 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from fluent_pipe import remote
+from fluent_pipe import mirror, remote
 from fluent_pipe.mirror import HASHES
 from fluent_pipe.remote import is_remote, joined
-from fluent_pipe.store.content import of_file
+from fluent_pipe.store.content import files_of
 
 Known = tuple[int, str]
 """Bytes and hash of a file."""
@@ -82,14 +82,7 @@ class OnStore:
     url: str
 
     def names(self, folder: str) -> list[str]:
-        where = joined(self.url, folder)
-        with remote.reaching(where):
-            system, path = remote.file_system(where)
-            try:
-                there = system.ls(path, detail=True)
-            except FileNotFoundError:
-                return []
-        return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in there if e["type"] == "file")
+        return remote.listed(joined(self.url, folder), "file")
 
     def move(self, renamed: Mapping[str, str]) -> None:
         if not renamed:
@@ -113,11 +106,7 @@ class OnStore:
 
     def records(self) -> dict[str, Known]:
         """What was recorded of the files, by name."""
-        with remote.reaching(self.url):
-            system, path = remote.file_system(self.url)
-            found = [f"{path}/{HASHES}/{name}" for name in self.names(HASHES)]
-            contents = system.cat(found).values() if found else ()
-        return {name: (known[0], known[1]) for content in contents for name, known in json.loads(content).items()}
+        return mirror.recorded(self.url)
 
 
 @dataclass
@@ -143,9 +132,9 @@ def delivering(url: str) -> Iterator[None]:
         before = _delivery.set(current)
         try:
             yield
-            files = {path.relative_to(folder).as_posix(): path for path in visible_files(Path(folder))}
-            remote.put({joined(url, name): path for name, path in files.items()})
-            current.record |= {name: (path.stat().st_size, of_file(path)) for name, path in files.items()}
+            files = files_of(Path(folder))
+            remote.put({joined(url, name): Path(folder, name) for name in files})
+            current.record |= files
         finally:
             _delivery.reset(before)
     _record(url, current.record)
@@ -176,13 +165,6 @@ def fetched(url: str, folder: Path, *, hidden: bool = False) -> None:
         names = [str(n).removeprefix(path).strip("/") for n in system.find(path)]
     wanted = [n for n in names if n and (hidden or not any(part.startswith(".") for part in n.split("/")))]
     remote.get({joined(url, name): folder / name for name in wanted})
-
-
-def visible_files(folder: Path) -> Iterator[Path]:
-    """Files under a folder; those whose name, or a folder's on the way to them, begins with a dot are left out."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(parent, name) for name in files if not name.startswith("."))
 
 
 def _record(url: str, record: Mapping[str, Known]) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
-from fluent_pipe import progress
-from fluent_pipe.errors import ArgumentError
-from fluent_pipe.runners.base import JobName, Place, Session
-from fluent_pipe.runners.portable import Workers
+from fluent_pipe.runners.base import JobName
+from fluent_pipe.runners.jars import Kind
+from fluent_pipe.runners.served import Served
 
 EMBEDDED = ("[local]", "[auto]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flink(Workers):
+class Flink(Served):
     """Run Beam jobs on Apache Flink.
 
     Parameters
@@ -40,64 +36,24 @@ class Flink(Workers):
     """
 
     master: str = field(default="[local]", kw_only=False)
-    jar: str | Path | None = None
-    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
-    memory: str = "2g"
 
+    kind: ClassVar[Kind] = "flink"
+    machine_name: ClassVar[str] = "task manager"
     ours: ClassVar[Mapping[str, str]] = {
-        **Workers.ours,
+        **Served.ours,
         "flink_master": "master",
         "flink_job_server_jar": "jar",
         "flink_conf_dir": "settings",
     }
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.master not in EMBEDDED and self.here:
-            raise ArgumentError(
-                f"Flink({self.master!r}) is a cluster, and nothing says where its Python workers are.",
-                fix='Give worker_pool="localhost:50000" (a pool beside each task manager) or container="image".',
-            )
-
     @property
-    def name(self) -> str:
-        """For people."""
-        return f"Flink {self.master}"
-
-    def check(self) -> None:
-        """See that Java is there, and a jar that was given.
-
-        Raises
-        ------
-        RunnerError
-            If Java is not, or too old; with the command that brings it.
-        ArgumentError
-            If an option or the jar cannot be used.
-        """
-        from fluent_pipe.runners import jars, java
-
-        super().check()
-        java.find()
-        if self.jar is not None:
-            jars.resolve("flink", self.jar)
-
-    def session(self, place: Place) -> AbstractContextManager[Session]:
-        """Begin to run jobs: one job server, started at the first, takes all of them."""
-        return self.jobs(lambda: self._server(place), place)
+    def embedded(self) -> bool:
+        """Whether the engine is inside the job server."""
+        return self.master in EMBEDDED
 
     def end_left(self, name: JobName) -> None:
         """Cancel the job on a cluster; one inside the job server ends with it."""
-        if self.master not in EMBEDDED:
+        if not self.embedded:
             from fluent_pipe.runners.flink_cluster import cancel
 
             cancel(self.master, str(name))
-
-    @contextmanager
-    def _server(self, place: Place) -> Iterator[str]:
-        from fluent_pipe.runners import jars
-        from fluent_pipe.runners.job_server import JobServer
-
-        jar = jars.resolve("flink", self.jar, say=partial(progress.say, self.name))
-        log = place.logs / "job_server.txt"
-        with JobServer.flink(jar, log=log, master=self.master, memory=self.memory, settings=self.settings) as server:
-            yield server.endpoint

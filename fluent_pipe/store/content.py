@@ -177,7 +177,9 @@ def files_of(path: Path, cache: FileHashes | None = None) -> dict[str, tuple[int
     """
     if not path.is_dir():
         raise InputError("There is no such folder.", where=str(path))
-    return {file.relative_to(path).as_posix(): (file.stat().st_size, of_file(file, cache)) for file in _files(path)}
+    return {
+        file.relative_to(path).as_posix(): (file.stat().st_size, of_file(file, cache)) for file in visible_files(path)
+    }
 
 
 def of_files(hashes: Mapping[str, str], *, leave_out: str = "") -> str:
@@ -197,7 +199,8 @@ def of_stream(stream: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Files under a folder; those whose name, or a folder's on the way to them, begins with a dot are left out."""
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(parent, name) for name in files if not name.startswith("."))

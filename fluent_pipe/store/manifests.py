@@ -21,7 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from fluent_pipe.mirror import MANIFESTS
-from fluent_pipe.remote import AT_ONCE, file_system, joined, put, reaching, read_bytes, remove, within, write_bytes
+from fluent_pipe.remote import (
+    AT_ONCE,
+    file_system,
+    joined,
+    listed,
+    put,
+    reaching,
+    read_bytes,
+    remove,
+    within,
+    write_bytes,
+)
 from fluent_pipe.store.files import EXECUTION_NAME, age_of
 from fluent_pipe.store.manifest import Manifest, inputs_first
 
@@ -68,7 +79,7 @@ class Manifests:
 
     def pipelines(self) -> list[str]:
         """Names of the pipelines in the root."""
-        return self._names(self.url)
+        return listed(self.url, "directory")
 
     def listed(self, pipeline: str) -> tuple[set[str], set[str]]:
         """What a pipeline has, by one listing: executions as ``<step>/<execution>``, and ids of runs that have ended.
@@ -131,10 +142,10 @@ class Manifests:
         """
         removed = []
         above = joined(self.url, pipeline)
-        for step in self._names(above):
+        for step in listed(above, "directory"):
             if step in (RUNS, MANIFESTS):
                 continue
-            for name in self._names(joined(above, step)):
+            for name in listed(joined(above, step), "directory"):
                 old = EXECUTION_NAME.fullmatch(name) and age_of(name) >= grace_seconds
                 if old and f"{step}/{name}" not in named:
                     remove(joined(above, step, name))
@@ -151,17 +162,6 @@ class Manifests:
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return [pair for pairs in pool.map(content, urls) for pair in pairs]
-
-    @staticmethod
-    def _names(folder: str) -> list[str]:
-        """Names of the folders in one."""
-        with reaching(folder, "listed"):
-            system, path = file_system(folder)
-            try:
-                found = system.ls(path, detail=True)
-            except FileNotFoundError:
-                return []
-        return sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "directory")
 
 
 def sizes(folder: str) -> dict[str, int]:

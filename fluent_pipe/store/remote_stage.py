@@ -6,7 +6,6 @@ under an execution name that nobody knows; they exist when a manifest names them
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING
 from fluent_pipe import mirror
 from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import StoreError
-from fluent_pipe.mirror import HASHES, Root
-from fluent_pipe.remote import AT_ONCE, file_system, get, joined, reaching, read_bytes, remove, write_bytes
+from fluent_pipe.mirror import Root
+from fluent_pipe.remote import AT_ONCE, file_system, get, joined, reaching, remove, write_bytes
 from fluent_pipe.store.content import files_of, of_files, of_stream
 from fluent_pipe.store.files import new_execution_name, writing
 from fluent_pipe.store.manifest import Manifest, row_names
@@ -79,7 +78,7 @@ class RemoteStage:
         self._copies.append(copy)
         with writing(copy):
             get({joined(url, name): copy / name for name in visible if name not in rows})
-        files: Files = {**files_of(copy), **_row_hashes(url, {name: visible[name] for name in rows}, hidden)}
+        files: Files = {**files_of(copy), **_row_hashes(url, {name: visible[name] for name in rows})}
         for name in {_hidden_part(name) for name in hidden}:
             remove(joined(url, name))
         fingerprint = of_files({n: value for n, (_, value) in files.items()}, leave_out=produces[0].copies)
@@ -125,12 +124,9 @@ def _hidden_part(name: str) -> str:
     return next(("/".join(parts[: n + 1]) for n, part in enumerate(parts) if part.startswith(".")), "")
 
 
-def _row_hashes(url: str, rows: Mapping[str, int], hidden: list[str]) -> Files:
+def _row_hashes(url: str, rows: Mapping[str, int]) -> Files:
     """Sizes and hashes of files that stay there: as workers said, else by reading them."""
-    said: Files = {}
-    for name in hidden:
-        if name.startswith(f"{HASHES}/"):
-            said.update({n: (size, value) for n, (size, value) in json.loads(read_bytes(joined(url, name))).items()})
+    said = mirror.recorded(url)
     known = {name: said[name] for name, size in rows.items() if name in said and said[name][0] == size}
 
     def read(name: str) -> tuple[str, tuple[int, str]]:
