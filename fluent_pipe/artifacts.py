@@ -266,6 +266,12 @@ class Evaluation(Artifact):
     [{"slice", "rows", "loss", "loss_elsewhere", "difference", "interval", "effect_size", "p_value", "p_adjusted"}]}``;
     the overall slice comes first and has an empty ``slice``. ``intervals`` and ``baseline_metrics`` are there where
     they were asked for, ``found`` where slices were searched.
+
+    ``curves.json`` holds what curves are drawn from, of the overall slice: ``{"binary": {"thresholds", "tp", "fp",
+    "tn", "fn"}, "calibration": {"prediction", "label", "weight"}, "classes": {"names", "counts"}}``. The first is there
+    for a binary label: weighted counts, a list as long as ``thresholds``. The second for a binary label and for
+    numbers: means of prediction and label, and weight, by bucket of the prediction. The third for a multi-class label:
+    weighted counts by true class (row) and predicted class.
     """
 
     facts_file = "metrics.json"

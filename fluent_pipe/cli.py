@@ -95,7 +95,7 @@ def runs(
     limit: Annotated[int, typer.Option(help="At most this many, newest first.")] = 20,
 ) -> None:
     """List past runs, newest first."""
-    from fluent_pipe.results import text_table
+    from fluent_pipe.display.text import text_table
     from fluent_pipe.store import approvals
 
     def state(run: StoredRun) -> str:
@@ -123,7 +123,7 @@ def show(
     metadata: Metadata = None,
 ) -> None:
     """Print one past run: its steps, their times and folders, what it waits for, and the log."""
-    from fluent_pipe.results import text_table
+    from fluent_pipe.display.text import text_table
     from fluent_pipe.store import approvals
 
     found = _store(root, metadata).run(run)
@@ -239,7 +239,7 @@ def runners(
     from fluent_pipe.runners import available, jars, java
 
     if prepare is None:
-        from fluent_pipe.results import text_table
+        from fluent_pipe.display.text import text_table
 
         print(text_table([found.row() for found in available.everything()]))
         return
@@ -272,7 +272,7 @@ def _store(root: str | None, metadata: str | None) -> MetadataStore:
 
 
 def _run(pipeline: Pipeline, runner: str | None, *, refresh: tuple[str, ...]) -> None:
-    from fluent_pipe.display.report import terminal_report
+    from fluent_pipe.report.terminal import terminal_report
 
     try:
         run: Run = pipeline.run(runner, refresh=refresh)

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 import fluent_pipe as fp
 from fluent_pipe.cli import app
-from fluent_pipe.display.report import terminal_report
 from fluent_pipe.errors import ArgumentError, Interrupted
 from fluent_pipe.plan import group
+from fluent_pipe.report.terminal import terminal_report
 from fluent_pipe.store import approvals
 
 FILE = """

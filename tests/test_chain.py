@@ -101,7 +101,7 @@ def test_an_unchanged_pipeline_loads_nothing_heavy(finished):
         from tests.conftest import chain
         p = chain(Path({str(finished.pipeline.root)!r}), Path({str(finished.csv)!r}), Path({str(finished.serving)!r}))
         run = p.run(progress=False)
-        from fluent_pipe.display.report import terminal_report
+        from fluent_pipe.report.terminal import terminal_report
         assert "auc overall" in terminal_report(run)
         print([m for m in ("tensorflow", "apache_beam", "pandas", "pyarrow", "keras") if m in sys.modules])
     """

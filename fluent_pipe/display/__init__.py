@@ -1,1 +1,1 @@
-"""What a person sees: charts, tables, terminal progress and reports."""
+"""Pictures: charts as SVG, tables as HTML and text, terminal progress. Knows data, not runs and not pages."""

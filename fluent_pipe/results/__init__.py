@@ -5,12 +5,13 @@ from __future__ import annotations
 from fluent_pipe.results.data import AnomaliesResult, ExamplesResult, SchemaResult, StatisticsResult, TransformResult
 from fluent_pipe.results.delivery import ApprovalResult, InfraResult, PredictionsResult, PushedResult
 from fluent_pipe.results.model import BlessingResult, EvaluationResult, ModelResult, TrialsResult, slice_name
-from fluent_pipe.results.tables import Result, Tabular, Timings, text_table
+from fluent_pipe.results.tables import Drawn, Result, Tabular, Timings
 
 __all__ = [
     "AnomaliesResult",
     "ApprovalResult",
     "BlessingResult",
+    "Drawn",
     "EvaluationResult",
     "ExamplesResult",
     "InfraResult",
@@ -25,5 +26,4 @@ __all__ = [
     "TransformResult",
     "TrialsResult",
     "slice_name",
-    "text_table",
 ]

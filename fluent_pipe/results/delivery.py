@@ -12,9 +12,10 @@ from fluent_pipe.artifacts import (
     Predictions,
     PushedModel,
 )
+from fluent_pipe.display.text import text_table
 from fluent_pipe.errors import StoreError
 from fluent_pipe.remote import is_remote, joined
-from fluent_pipe.results.tables import Result, Tabular, text_table
+from fluent_pipe.results.tables import Result, Tabular
 from fluent_pipe.steps.destinations import REJECTED, holds, names_at
 
 if TYPE_CHECKING:

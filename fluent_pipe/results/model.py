@@ -12,8 +12,9 @@ from fluent_pipe.artifacts import (
     Model,
     ModelBlessing,
 )
+from fluent_pipe.display.text import text_table
 from fluent_pipe.errors import ArgumentError
-from fluent_pipe.results.tables import Tabular, text_table
+from fluent_pipe.results.tables import Tabular
 from fluent_pipe.steps.metrics import lower_is_better
 
 

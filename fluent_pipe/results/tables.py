@@ -1,44 +1,53 @@
-"""Tables of text, and what every result is."""
+"""What every result is: a view of one artifact that prints, draws itself, and is a frame where it is tabular."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
+from fluent_pipe.display.text import text_table
 from fluent_pipe.errors import ArgumentError
 from fluent_pipe.steps.base import A
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
+
+    from fluent_pipe.display.charts import Embed
 
 
-def text_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
-    """Rows as aligned text; numbers to the right, with four significant digits."""
-    if not rows:
-        return "(nothing)"
-    names = list(columns or rows[0])
-    cells = [[_cell(row.get(n)) for n in names] for row in rows]
-    right = [all(isinstance(row.get(n), (int, float, type(None))) for row in rows) for n in names]
-    widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
-    lines = [names, *cells]
-    return "\n".join(
-        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
-        for line in lines
-    )
+class Drawn:
+    """What draws itself: as text in a terminal, as HTML in a notebook and on our pages."""
 
+    def drawn(self, embed: Embed) -> Markup:
+        """The picture, as HTML.
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        Parameters
+        ----------
+        embed
+            How charts get into it: :func:`~fluent_pipe.display.charts.as_image` in a notebook,
+            :func:`~fluent_pipe.display.charts.inline` on a page of ours.
+        """
+        from fluent_pipe.display.markup import tag
+
+        return tag("pre", repr(self))
+
+    def show(self) -> None:
+        """Draw it in the notebook's cell that runs, or print it."""
+        from fluent_pipe.display.showing import show
+
+        show(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        from fluent_pipe.display.charts import as_image
+
+        return {"text/plain": repr(self), "text/html": str(self.drawn(as_image))}
 
 
 @dataclass(frozen=True)
-class Timings:
+class Timings(Drawn):
     """Seconds of each step.
 
     Parameters
@@ -95,7 +104,7 @@ class Timings:
 
 
 @dataclass(frozen=True)
-class Result(Generic[A]):
+class Result(Drawn, Generic[A]):
     """A view of one artifact."""
 
     artifact: A
@@ -118,6 +127,11 @@ class Tabular(Result[A]):
         import pandas as pd
 
         return pd.DataFrame(self.rows())
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.tables import html_table
+
+        return html_table(self.rows(), embed)
 
     def __repr__(self) -> str:
         return text_table(self.rows())

@@ -127,6 +127,15 @@ class MetadataStore(RunStore):
         records = (execution_from(proto, self.place, types) for proto in self._newest("executions", condition))
         return next((record for record in records if self._is_there(record.path)), None)
 
+    def executions_of(self, run: StoredRun) -> list[StoredExecution]:
+        """What a run made or took from the cache and is still there, in the order of steps."""
+        places = [s.path for s in run.steps if s.path is not None and self._is_there(s.path)]
+        found: list[StoredExecution] = []
+        for path in places:
+            names = " AND ".join((equals("path", relative_to_root(path, self.root)), equals("pipeline", run.pipeline)))
+            found += [execution_from(proto, self.place) for proto in self._database.newest("executions", names, 1)]
+        return found
+
     def record(self, manifest: Manifest, types: Collection[type[Artifact]] = ()) -> StoredExecution:
         """Record a published execution with its artifacts, its inputs and its run, in one transaction.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluent_pipe.results import text_table
+from fluent_pipe.display.text import text_table
 from fluent_pipe.store.approvals import waiting_for
 
 if TYPE_CHECKING:

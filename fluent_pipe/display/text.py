@@ -1,0 +1,41 @@
+"""Tables and numbers as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def text_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """Rows as aligned text; numbers to the right, with four significant digits."""
+    if not rows:
+        return "(nothing)"
+    names = list(columns or rows[0])
+    cells = [[in_words(row.get(n)) for n in names] for row in rows]
+    right = [all(is_number(row.get(n)) or row.get(n) is None for row in rows) for n in names]
+    widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
+    lines = [names, *cells]
+    return "\n".join(
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def is_number(value: Any) -> bool:
+    """Whether a cell is set to the right."""
+    return isinstance(value, int | float)
+
+
+def in_words(value: Any) -> str:
+    """A value as a cell of a table: nothing for None, four significant digits of a float.
+
+    Examples
+    --------
+    >>> in_words(1234.5678), in_words(1234567), in_words(None), in_words("JFK")
+    ('1,235', '1,234,567', '', 'JFK')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
