@@ -53,7 +53,7 @@ def draw_figures(now: Evaluation, before: Evaluation | None) -> Markup:
         _figure(name, metrics[name], intervals.get(name), earlier.get(name), main=name == primary)
         for name in names[:MOST_FIGURES]
     ]
-    against = "; small below it the change to the last run" if earlier else ""
+    against = "; below each figure its change to the last run" if earlier else ""
     more = f" {len(names) - MOST_FIGURES} more below." if len(names) > MOST_FIGURES else ""
     note = f"Overall, on {in_words(overall['metrics'].get('example_count'))} examples{against}.{more}"
     return joined(tag("dl", figures, class_="figures"), tag("p", note, class_="quiet"))

@@ -13,7 +13,7 @@ from fluent_pipe.display.charts import inline
 from fluent_pipe.display.markup import tag
 from fluent_pipe.report.first import draw_verdict
 from fluent_pipe.report.past import PastRun
-from fluent_pipe.report.sections import Section, sections
+from fluent_pipe.report.sections import Section, drawn_or_said, sections
 from fluent_pipe.report.verdict import verdict
 from fluent_pipe.store.files import new_execution_name
 from fluent_pipe.store.metadata import MetadataStore
@@ -65,7 +65,12 @@ def page(run: PastRun, before: PastRun | None) -> str:
     body = tag(
         "body",
         _header(run),
-        tag("main", draw_verdict(verdict(run), inline), _contents(found), (_section(s) for s in found)),
+        tag(
+            "main",
+            drawn_or_said("The verdict", run, lambda: draw_verdict(verdict(run), inline)),
+            _contents(found),
+            (_section(s) for s in found),
+        ),
         tag("footer", "Written by fluent-pipe. This file asks nothing of any network. Times are UTC."),
         tag("script", script),
     )

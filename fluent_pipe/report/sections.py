@@ -69,7 +69,7 @@ def sections(run: PastRun, before: PastRun | None) -> Iterator[Section]:
         The run to compare with, if there is one.
     """
     for title, way in _ways(run, before):
-        body = _tried(title, run, way)
+        body = drawn_or_said(title, run, way)
         if body:
             yield Section(title.lower().replace(" ", "-").replace(",", ""), title, body)
 
@@ -97,12 +97,13 @@ def _ways(run: PastRun, before: PastRun | None) -> Iterator[tuple[str, Callable[
     yield "How to make it again", lambda: draw_again(run)
 
 
-def _tried(title: str, run: PastRun, way: Callable[[], Markup]) -> Markup:
+def drawn_or_said(title: str, run: PastRun, way: Callable[[], Markup]) -> Markup:
+    """What ``way`` draws, or a sentence that says why it could not; the rest of the page is worth having then."""
     try:
         return way()
-    except Exception as error:  # files of a past run may be gone or damaged; the other sections are worth having
-        log.exception("%r of the report of run %s could not be drawn", title, run.stored.id)
-        return tag("p", f"This could not be drawn: {type(error).__name__}: {error}")
+    except Exception as error:  # files of a past run may be gone or damaged
+        log.exception("%s in the report of run %s could not be drawn", title, run.stored.id)
+        return tag("p", f"{title} could not be drawn: {type(error).__name__}: {error}")
 
 
 def _changes(before: PastRun | None, run: PastRun) -> Markup:

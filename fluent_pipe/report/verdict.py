@@ -16,7 +16,7 @@ from fluent_pipe.artifacts import (
     Predictions,
     PushedModel,
 )
-from fluent_pipe.evaluation.reasons import failures
+from fluent_pipe.evaluation.reasons import failures, sentence
 from fluent_pipe.report.past import PastRun
 from fluent_pipe.results import slice_name
 
@@ -24,6 +24,10 @@ Tone = Literal["good", "bad", "warn", "plain"]
 
 MARKS: dict[Tone, str] = {"good": "✓", "bad": "✗", "warn": "!", "plain": "·"}
 """Beside the colour, for those who do not tell them apart."""
+
+
+FEW = 3
+"""Requirements that hold and are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ def _reasons(run: PastRun) -> Iterator[str]:
         yield f"... and {len(failing) - 20} more requirements do not hold."
     said = list(_others(run))
     yield from said
+    yield from _in_favour(run)
     pushed, scored = run.artifact(PushedModel), run.artifact(Predictions)
     if not failing and not said:
         yield from dict.fromkeys(r for a in (pushed, scored) if a is not None for r in a.facts()["reasons"])
@@ -166,6 +171,23 @@ def _requirements(run: PastRun) -> list[dict[str, Any]]:
         }
         for r in (blessing.facts()["reasons"] if blessing is not None else [])
     ]
+
+
+def _in_favour(run: PastRun) -> Iterator[str]:
+    """What speaks for the model, and for the data."""
+    blessing, infra, approval = run.artifact(ModelBlessing), run.artifact(InfraBlessing), run.artifact(Approval)
+    held = [r for r in blessing.facts()["reasons"] if r["ok"]] if blessing is not None else []
+    if len(held) <= FEW:
+        yield from (f"{sentence(r)}." for r in held)
+    else:
+        yield f"{len(held)} requirements hold."
+    if infra is not None and infra.facts()["blessed"]:
+        yield f"A prediction server answers with it: {infra.summary()}."
+    if approval is not None and approval.facts()["approved"]:
+        yield f"{approval.summary().capitalize()}."
+    anomalies = run.artifact(Anomalies)
+    if anomalies is not None:
+        yield f"Data: {anomalies.summary()}."
 
 
 def _state(run: PastRun, artifact: Artifact) -> str:
