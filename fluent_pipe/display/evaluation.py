@@ -96,7 +96,9 @@ def _figures(facts: Facts) -> Markup:
     before = overall.get("baseline_metrics", {})
     intervals = overall.get("intervals", {})
     names = list(overall["metrics"])
-    return joined(_figure_table(names[i : i + 6], overall["metrics"], intervals, before) for i in range(0, len(names), 6))
+    return joined(
+        _figure_table(names[i : i + 6], overall["metrics"], intervals, before) for i in range(0, len(names), 6)
+    )
 
 
 def _figure_table(names: Sequence[str], metrics: Facts, intervals: Facts, before: Facts) -> Markup:
@@ -126,7 +128,7 @@ def _worst(facts: Facts, embed: Embed) -> Markup | None:
         return draw_found(facts["found"], embed)
     metric = facts["primary_metric"]
     large = [one for one in facts["slices"][1:] if not of_metric(one, metric).few]
-    if len(large) <= 1 or len(keys(facts)) < 2 and len(large) <= MOST_WORST:
+    if len(large) <= 1 or (len(keys(facts)) < 2 and len(large) <= MOST_WORST):
         return None  # the only chart there is shows it
     return joined(
         heading(f"Worst slices by {metric}, of those with at least {FEW} examples"),
@@ -156,7 +158,10 @@ def evaluation_text(facts: Facts) -> str:
     if "found" in facts:
         parts.append(found_text(facts["found"]))
     elif worst := _few_worst(facts, metric):
-        parts += [f"\nworst slices by {metric}, of those with at least {FEW} examples:", bars_text(worst, facts, metric)]
+        parts += [
+            f"\nworst slices by {metric}, of those with at least {FEW} examples:",
+            bars_text(worst, facts, metric),
+        ]
     if by_columns := keys(facts):
         names = "; ".join(f"{', '.join(c)} ({len(g)})" for c, g in list(by_columns.items())[:MOST_KEYS])
         more = f"; and {len(by_columns) - MOST_KEYS} more" if len(by_columns) > MOST_KEYS else ""

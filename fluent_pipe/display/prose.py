@@ -13,12 +13,12 @@ MARKS = {True: "✓", False: "✗", None: "!"}
 _COLOURS = {True: GOOD, False: BAD, None: WARN}
 
 
-def headline(good: bool | None, verdict: str, rest: str = "") -> Markup:  # noqa: FBT001
+def headline(verdict: str, rest: str = "", *, good: bool | None) -> Markup:
     """A verdict in words, with its mark; None is neither good nor bad.
 
     Examples
     --------
-    >>> headline(True, "Blessed.", "1 requirement holds.").striptags()
+    >>> headline("Blessed.", "1 requirement holds.", good=True).striptags()
     '✓ Blessed. 1 requirement holds.'
     """
     style = f"color:{_COLOURS[good]};font-size:1.15em"
