@@ -44,7 +44,7 @@ def draw_curves(curves: Mapping[str, Any], metrics: Mapping[str, Any], embed: Em
         charts.append(calibration_chart(calibration, shares=bool(found)))
     if found:
         charts.append(binary_matrix(nearest(found, 0.5)))
-    drawn = tag("div", ((embed(chart), " ") for chart in charts)) if charts else None
+    drawn = tag("div", (joined(embed(chart), " ") for chart in charts)) if charts else None
     classes = draw_classes(curves["classes"], embed) if curves.get("classes") else None
     if drawn is None and classes is None:
         return paragraph("No curves were kept of this evaluation: it had no rows, or too many classes.")

@@ -48,6 +48,8 @@ def test_two_hundred_trials_of_twelve_hyperparameters_are_bounded():
     assert "... and 170 more trials: to_frame() has them all." in page.text
     assert len(draw_trials(facts, checked)) < 100_000
     wide = search(20, names=tuple(f"units_{i}" for i in range(30)))
+    assert max(map(len, trials_text(wide).splitlines())) <= 100
+    assert "more hyperparameters: to_frame() has them all" in trials_text(wide)
     assert "21 more hyperparameters in the table" in tame(draw_trials(wide, checked)).text
 
 
