@@ -123,7 +123,7 @@ def _change(name: str, value: Any, before: Any) -> str:
         return ""
     if name in COUNTS:
         return "" if now == then else f"baseline {figure(then)}"
-    return f"{now - then:+.3g} on the baseline's {figure(then)}"
+    return f"{now - then:+.3g} from the baseline's {figure(then)}"
 
 
 def _worst(facts: Facts, embed: Embed) -> Markup | None:
