@@ -89,7 +89,7 @@ def against_limit(distance: Mapping[str, Any]) -> str:
     return f"{distance['value']:.3g} {'>' if is_over(distance) else '≤'} {distance['threshold']:.3g}"
 
 
-def limit_bar(distance: Mapping[str, Any], width: float = 70) -> Chart:
+def limit_bar(distance: Mapping[str, Any], width: float = 50) -> Chart:
     """A bar as long as the distance, and the limit as a stroke across at the same place in all bars."""
     limit = width * 0.6
     share = distance["value"] / distance["threshold"] if distance["threshold"] > 0 else float(is_over(distance)) * 2

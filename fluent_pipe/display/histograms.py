@@ -55,11 +55,13 @@ def _outline(shares: Sequence[float], across: Scale, up: Scale, number: int) -> 
     low, high = across.domain
     step = (high - low) / len(shares)
     # A run of equal heights is one stroke: short, and the same picture.
+    tops = [f"{up(share):.1f}".removesuffix(".0") for share in shares]
     path = f"M{across(low):g},{up(0):g}"
-    for place, share in enumerate(shares):
-        path += f"V{up(share):g}"
-        if place + 1 == len(shares) or up(shares[place + 1]) != up(share):
-            path += f"H{across(low + (place + 1) * step):g}"
+    for place, top in enumerate(tops):
+        if place == 0 or top != tops[place - 1]:
+            path += f"V{top}"
+        if place + 1 == len(tops) or top != tops[place + 1]:
+            path += f"H{across(low + (place + 1) * step):.1f}".removesuffix(".0")
     path += f"V{up(0):g}"
     if number == 0:
         return tag("path", d=path, fill=SERIES[0], fill_opacity=0.45, stroke=SERIES[0], stroke_width=1)
@@ -78,28 +80,27 @@ def _line(number: int) -> dict[str, str | float | None]:
 def _marks(cells: Cells, across: Scale) -> Markup:
     """Ticks with numbers: at both ends, and at round numbers between them where there is room."""
     low, high = max(cells.low, cells.least), min(cells.high, cells.greatest)
-    ends = short(low), short(high)
-    if ends[0] == ends[1]:
-        ends = f"{low:,.12g}", f"{high:,.12g}"
-    parts = [_mark(across(low), ends[0]), _mark(across(high), ends[1])]
-    left = max(across(low) + _long(ends[0]) / 2, _LEFT + _long(ends[0]))
-    right = min(across(high) - _long(ends[1]) / 2, WIDTH - 4 - _long(ends[1]))
+    first, last = short(low), short(high)
+    if first == last:
+        first, last = f"{low:,.12g}", f"{high:,.12g}"
+    marks = [(across(low), first), (across(high), last)]
+    left = max(across(low) + _long(first) / 2, _LEFT + _long(first))
+    right = min(across(high) - _long(last) / 2, WIDTH - 4 - _long(last))
     for tick in ticks(low, high, 5):
         words, x = short(tick), across(tick)
-        if words not in ends and left + 8 + _long(words) / 2 <= x <= right - 8 - _long(words) / 2:
-            parts.append(_mark(x, words))
-            left, ends = x + _long(words) / 2, (*ends, words)
-    return joined(parts)
-
-
-def _mark(x: float, words: str) -> Markup:
+        half = _long(words) / 2
+        if left + 8 + half <= x <= right - 8 - half and words not in (first, last):
+            marks.append((x, words))
+            left = x + half
     y = _TOP + _HEIGHT
+    lines = tag("path", d="".join(f"M{x:g},{y}v3" for x, _ in marks), stroke=INK)
+    texts = (label(_inside(x, words), y + 14, words) for x, words in marks)
+    return joined(lines, tag("g", texts, text_anchor="middle", font_size=_SMALL))
+
+
+def _inside(x: float, words: str) -> float:
     half = _long(words) / 2
-    middle = min(max(x, _LEFT + half), WIDTH - 4 - half)
-    return joined(
-        tag("line", x1=x, x2=x, y1=y, y2=y + 3, stroke=INK),
-        label(middle, y + 14, words, anchor="middle", font_size=_SMALL),
-    )
+    return round(min(max(x, _LEFT + half), WIDTH - 4 - half), 1)
 
 
 def _long(words: str) -> float:
@@ -114,7 +115,7 @@ def _left_out(cells: Cells) -> tuple[str, str]:
 
 def values_chart(values: Values, splits: Sequence[str]) -> Chart:
     """A bar for each split, of each of the most frequent values."""
-    names, bars = 88, 88
+    names, bars = 104, 76
     thick = 5 if len(splits) <= 2 else 4
     row = max(13, thick * len(splits) + 4)
     most = max(share for _, shares in values.shares for share in shares)

@@ -15,6 +15,7 @@ from fluent_pipe.display.histograms import cells_chart, swatch, values_chart
 from fluent_pipe.display.markup import Child, joined, tag
 from fluent_pipe.display.overview import MUCH, NUMBERS, SPLITS, Overview, distribution, kind_of, missing_share, notes
 from fluent_pipe.display.tables import CELL, TABLE
+from fluent_pipe.display.text import one_line
 
 FEATURES = 100
 """Features that are drawn; a thousand would be too large for a notebook."""
@@ -83,7 +84,10 @@ def _row(name: str, features: Sequence[Any | None], view: Overview, trouble: Tro
 def _name(name: str, features: Sequence[Any | None], trouble: Trouble) -> Markup:
     found = trouble.of(name)
     parts: list[Child] = [tag("b", tag("bdi", name)), tag("small", kind_of(features))]
-    parts += [tag("b", f"{MARK} {words}", title=detail, style=f"color:{BAD}") for words, detail in found[:3]]
+    parts += [
+        tag("b", f"{MARK} {one_line(words, 60)}", title=f"{words}\n{detail}", style=f"color:{BAD}")
+        for words, detail in found[:3]
+    ]
     parts += [f"and {len(found) - 3} more"] if len(found) > 3 else []
     style = f"{_LEFT};min-width:140px;max-width:220px;overflow-wrap:anywhere;font-weight:normal"
     return tag("th", _lines(parts), scope="row", style=style)
