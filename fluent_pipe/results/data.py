@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -264,12 +263,21 @@ class TransformResult(Tabular[TransformGraph]):
         """Types of the raw columns that go in, by name."""
         from fluent_pipe.display.schema import type_name
 
-        return {f.name: type_name(f) for f in _schema(self.path / "metadata" / "schema.pbtxt").feature}
+        return {f.name: type_name(f) for f in self._raw_schema().feature}
 
     @property
-    def sources(self) -> dict[str, Sequence[str]]:
-        """Columns that each feature is made of, where the stored graph tells."""
-        return {}
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Raw columns that each feature is made of, by feature; empty where the stored graph does not tell."""
+        from fluent_pipe.results.sources import read_sources
+
+        columns = {f.name: f.HasField("shape") for f in self._raw_schema().feature}
+        return read_sources(self.path / "transform_fn" / "saved_model.pb", columns)
+
+    def _raw_schema(self) -> schema_pb2.Schema:
+        from tensorflow_metadata.proto.v0 import schema_pb2
+
+        file = self.path / "metadata" / "schema.pbtxt"
+        return _schema(file) if file.is_file() else schema_pb2.Schema()
 
     def drawn(self, embed: Embed) -> Markup:
         from fluent_pipe.display.transform import draw_transform
