@@ -18,12 +18,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-TRACK = 6.0
+TRACK = 5.5
 """Between two lines beside one another."""
-PAD = 13.0
+PAD = 12.0
 """Between a box and the first track beside it: an outline fits."""
 STACK = 16.0
 """Between boxes of one column."""
+
+_ENTRY = 1.4 * TRACK
 
 Columns: TypeAlias = Sequence[Sequence[str]]
 Point: TypeAlias = tuple[float, float]
@@ -103,6 +105,7 @@ def in_layers(edges: Mapping[str, Collection[str]]) -> list[list[str]]:
     columns: list[list[str]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
     for node in edges:
         columns[depth[node]].append(node)
+    columns = [column for column in columns if column]  # a circle may leave one empty
     read_by: dict[str, list[str]] = defaultdict(list)
     for node, sources in edges.items():
         for source in sources:
@@ -120,7 +123,7 @@ def in_layers(edges: Mapping[str, Collection[str]]) -> list[list[str]]:
 def _depths(edges: Mapping[str, Collection[str]]) -> dict[str, int]:
     depth: dict[str, int] = {}
     for root in edges:
-        path: dict[str, None] = {root: None}
+        path: dict[str, None] = {} if root in depth else {root: None}
         while path:
             node = next(reversed(path))
             below = next((s for s in edges[node] if s in edges and s not in depth and s not in path), None)
@@ -211,7 +214,10 @@ class _Routing:
         for w, t in self.pairs:
             (row, column), (to_row, to_column) = self.at[w.source], self.at[t]
             x, y = corner_x[row, column] + self.boxes[w.source].width, tops[row] + outs[w.source, w.port]
-            out, end = track_x[row, column + 1, id(w), "out"], (corner_x[to_row, to_column], tops[to_row] + ins[t, id(w)])
+            out, end = (
+                track_x[row, column + 1, id(w), "out"],
+                (corner_x[to_row, to_column], tops[to_row] + ins[t, id(w)]),
+            )
             points: list[Point] = [(x, y), (out, y)]
             if (row, column + 1) != (to_row, to_column):
                 into = track_x[to_row, to_column, id(w), "in"]
@@ -235,34 +241,33 @@ class _Routing:
     def _is_far(self, wire: Wire, target: str) -> bool:
         return self.at[target][0] > self.at[wire.source][0] + 1
 
-    def _entries(self, inside: Mapping[str, float], outs: Mapping[tuple[str, str], float]) -> dict[tuple[str, int], float]:
+    def _entries(
+        self, inside: Mapping[str, float], outs: Mapping[tuple[str, str], float]
+    ) -> dict[tuple[str, int], float]:
         """Pixels below the row's top where a wire enters a box: straight ahead where it can."""
         found: dict[tuple[str, int], float] = {}
         for node, top in inside.items():
             bottom = top + self.boxes[node].height
+            (row, column) = self.at[node]
             mine = [w for w, t in self.pairs if t == node]
+            near = sorted((w for w in mine if self._is_next(w, node)), key=lambda w: outs[w.source, w.port])
+            above = [w for w in mine if self.at[w.source][0] < row]
+            below = [w for w in mine if w not in near and w not in above]
+            # Where others come out of the column before, and turn: nobody else may run ahead there.
+            turns = [(outs[w.source, w.port], w) for w, _ in self.pairs if self.at[w.source] == (row, column - 1)]
+            slots = [top + 12 + _ENTRY * i for i in range(int((bottom - top - 16) // _ENTRY) + 1)]
             taken: list[float] = []
-
-            def free(places: Iterable[float], taken: list[float] = taken) -> float:
-                options = list(places)
-                good = (y for y in options if all(abs(y - other) > TRACK for other in taken))
-                return next(good, options[0])
-
-            near = [w for w in mine if self._is_next(w, node)]
-            above = [w for w in mine if self.at[w.source][0] < self.at[node][0]]
-            down = [top + 12 + TRACK * 1.3 * i for i in range(int((bottom - top - 16) // (TRACK * 1.3)) + 1)]
-            for wire in sorted(near, key=lambda w: outs[w.source, w.port]):
+            for wire in (*near, *above, *below):
                 ahead = outs[wire.source, wire.port]
-                fits = top + 8 <= ahead <= bottom - 8
-                found[node, id(wire)] = free([ahead, *down] if fits else sorted(down, key=lambda y: abs(y - ahead)))
-                taken.append(found[node, id(wire)])
-            for wire in above:
-                found[node, id(wire)] = free(down)
-                taken.append(found[node, id(wire)])
-            for wire in mine:
-                if (node, id(wire)) not in found:
-                    found[node, id(wire)] = free([bottom - (y - top) for y in down])
-                    taken.append(found[node, id(wire)])
+                if wire in near:
+                    wanted = sorted(slots, key=lambda y, ahead=ahead: abs(y - ahead))  # type: ignore[misc]
+                    wanted = [ahead, *wanted] if top + 8 <= ahead <= bottom - 8 else wanted
+                else:
+                    wanted = slots if wire in above else [bottom - (y - top) for y in slots]
+                others = [y for y, w in turns if w is not wire]
+                y = _free([*wanted, *(top + 8 + 2 * i for i in range(int((bottom - top - 16) // 2)))], taken, others)
+                found[node, id(wire)] = y
+                taken.append(y)
         return found
 
     def _tracks(
@@ -284,6 +289,10 @@ class _Routing:
         """From left to right: where each track runs, where each column begins, and the width. Columns are aligned."""
         track_x: dict[tuple[int, int, int, str], float] = {}
         corner_x: dict[tuple[int, int], float] = {}
+        above: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for w, t in self.pairs:
+            if self.at[w.source][0] < self.at[t][0]:
+                above[self.at[t]].add(id(w))
         x = TRACK * margins + 1
         last = max(map(len, self.rows))
         for c in range(last + 1):
@@ -292,8 +301,16 @@ class _Routing:
             for r in range(len(self.rows)):
                 used = tracks.get((r, c), ())
                 most = max(most, len(used))
-                track_x.update({(r, c, wire, way): x + before + TRACK * i for i, (wire, way) in enumerate(used)})
-            x += before + after + TRACK * max(0, most - 1) if most or 0 < c < last else PAD
+                # What comes from above runs between the tracks that, in the row above, lead down to the same lanes.
+                track_x.update(
+                    {
+                        (r, c, wire, way): x
+                        + before
+                        + TRACK * (i + (0.5 if way == "in" and wire in above[r, c] else 0))
+                        for i, (wire, way) in enumerate(used)
+                    }
+                )
+            x += before + after + TRACK * max(0, most - 0.5) if most or 0 < c < last else PAD
             column = [n for row in self.rows if c < len(row) for n in row[c]]
             corner_x.update({(r, c): x for r in range(len(self.rows))})
             x += max((self.boxes[n].width for n in column), default=0.0)
@@ -331,6 +348,15 @@ class _Routing:
             tops.append(y + self.head)
             y += self.head + height + PAD + TRACK * count + (4 if count else 0)
         return tops, y
+
+
+def _free(wanted: Sequence[float], taken: Sequence[float], turns: Sequence[float]) -> float:
+    """The first place that keeps away from others; if none does, the first that touches none."""
+    for apart in (TRACK, 1.5):
+        for y in wanted:
+            if all(abs(y - other) > apart for other in taken) and all(abs(y - other) > 1.5 for other in turns):
+                return y
+    return wanted[0]
 
 
 def _first_free(lanes: list[list[tuple[float, float]]], span: tuple[float, float]) -> int:
