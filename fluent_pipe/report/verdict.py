@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from fluent_pipe.artifacts import (
     Anomalies,
@@ -18,7 +18,6 @@ from fluent_pipe.artifacts import (
 )
 from fluent_pipe.evaluation.reasons import failures, sentence
 from fluent_pipe.report.past import PastRun
-from fluent_pipe.results import slice_name
 
 Tone = Literal["good", "bad", "warn", "plain"]
 
@@ -44,25 +43,20 @@ class Verdict:
         Why, or what to do; sentences.
     error
         What the failed step said, lines kept; empty if none failed.
-    requirements
-        Requirements of the evaluation: ``metric``, ``slice``, ``value``, ``needed``, ``baseline``, ``holds``; those
-        that fail come first.
     """
 
     sentence: str
     tone: Tone
     reasons: tuple[str, ...] = ()
     error: str = ""
-    requirements: tuple[dict[str, Any], ...] = ()
 
 
 def verdict(run: PastRun) -> Verdict:
     """The verdict on a past run."""
-    requirements = tuple(sorted(_requirements(run), key=lambda row: row["holds"] != "no"))
     sentence, tone = _sentence(run)
     failed = run.stored.state == "failed"
     error = str(run.stored.properties.get("reason") or "") if failed else ""
-    return Verdict(sentence, tone, tuple(_reasons(run)), error, requirements)
+    return Verdict(sentence, tone, tuple(_reasons(run)), error)
 
 
 def failed_step(run: PastRun) -> str | None:
@@ -156,21 +150,6 @@ def _others(run: PastRun) -> Iterator[str]:
     if approval is not None and not approval.facts()["approved"] and approval.facts()["by"]:
         facts = approval.facts()
         yield f"Rejected by {facts['by']}" + (f": {facts['note']}" if facts["note"] else ".")
-
-
-def _requirements(run: PastRun) -> list[dict[str, Any]]:
-    blessing = run.artifact(ModelBlessing)
-    return [
-        {
-            "metric": r["metric"],
-            "slice": slice_name(r["slice"]),
-            "value": r["got"] if r["change"] is None else r["change"],
-            "needed": r["needed"],
-            "baseline": r["baseline"],
-            "holds": "yes" if r["ok"] else "no",
-        }
-        for r in (blessing.facts()["reasons"] if blessing is not None else [])
-    ]
 
 
 def _in_favour(run: PastRun) -> Iterator[str]:
