@@ -71,8 +71,11 @@ def failed_step(run: PastRun) -> str | None:
 def _sentence(run: PastRun) -> tuple[str, Tone]:
     state = run.stored.state
     if state == "failed":
-        step = failed_step(run)
-        return (f"Failed in {step}: nothing was pushed." if step else "Failed."), "bad"
+        step, pushed = failed_step(run), run.artifact(PushedModel)
+        where = f" in {step}" if step else ""
+        if pushed is not None and pushed.facts()["pushed"]:
+            return f"Failed{where}, after version {pushed.facts()['version']} was pushed.", "bad"
+        return f"Failed{where}: nothing was pushed.", "bad"
     if state == "waiting":
         return "Waiting for a person to approve the model.", "warn"
     if state == "interrupted":
