@@ -51,7 +51,7 @@ def examples_text(facts: Mapping[str, Any]) -> str:
     ]
     parts = [text_table(rows), f"{len(facts['columns']):,} columns"]
     for kind, names in _by_type(facts).items():
-        words = f"{kind} ({len(names):,}): {', '.join(one_line(n, 40) for n in names[:COLUMNS])}"
+        words = f"{one_line(kind, 60)} ({len(names):,}): {', '.join(one_line(n, 40) for n in names[:COLUMNS])}"
         parts += wrap(words, 98, initial_indent="  ", subsequent_indent="    ")
     return "\n".join([*parts, *_notes(facts)])
 
