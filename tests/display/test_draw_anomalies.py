@@ -60,7 +60,7 @@ def test_very_many_are_bounded():
 def test_names_are_data():
     facts = found(
         *(anomaly(name, name, detail=name, split=name, severity=name) for name in HOSTILE),
-        drift=[distance(name, 0.2, 0.1, split=name, measure=name, kind=name) for name in HOSTILE],
+        drift=[distance(name, 0.2, 0.1, split=name) for name in HOSTILE],
         notes=HOSTILE,
     )
     assert is_drawn_well(draw_anomalies(facts, inline))

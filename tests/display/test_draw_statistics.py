@@ -20,7 +20,7 @@ def test_a_row_a_feature_with_the_numbers_of_every_split():
     html = draw_statistics(TWO, inline)
     assert is_drawn_well(html)
     assert html.count("<tr>") == 3
-    assert "25%<br>25%" in html, "missing, by split"
+    assert html.count(">25%</b>") == 2, "missing, by split"
     assert "most frequent values in train, eval: UA 66.7%, AA 33.3%" in html
     assert html.index(">train<") < html.index(">eval<"), "the largest split first"
 
@@ -34,8 +34,8 @@ def test_in_a_terminal_each_split_has_a_line():
 
 
 def test_nothing_is_said_of_splits_where_there_is_one():
-    assert '<th scope="col"' in (html := draw_statistics({"train": statistics(4, DISTANCE)}, inline))
-    assert ">split<" not in html
+    assert ">split</th>" not in draw_statistics({"train": statistics(4, DISTANCE)}, inline)
+    assert ">split</th>" in draw_statistics(TWO, inline)
 
 
 def test_anomalies_stand_at_their_feature_and_above_the_table():
@@ -107,7 +107,7 @@ def test_slices_are_counted_and_do_not_stand_for_the_split():
 
 
 def test_what_lies_far_out_is_left_out_and_said():
-    fares = [random.Random(1).gauss(20, 5) for _ in range(300)]
+    fares = [10 + 0.1 * i for i in range(300)]
     html = draw_statistics({"train": statistics(301, numeric("fare", [*fares, 5000.0]))}, inline)
     assert "to 5,000 ▸" in html
 
@@ -118,7 +118,7 @@ def test_names_and_values_are_data():
     trouble = Trouble.from_facts(
         found(
             *(anomaly(name, name, detail=name, split=name) for name in HOSTILE),
-            drift=[distance(name, 0.2, 0.1, split=name, measure=name) for name in HOSTILE],
+            drift=[distance(name, 0.2, 0.1, split=name) for name in HOSTILE],
             notes=HOSTILE,
         )
     )
