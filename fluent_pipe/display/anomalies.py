@@ -14,7 +14,7 @@ from fluent_pipe.display.charts import Chart, Embed
 from fluent_pipe.display.colours import BAD, FAINT, GOOD, INK
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import in_words, one_line, text_table
+from fluent_pipe.display.text import counted, in_words, one_line, text_table
 
 MARK = "▲"
 ROWS = 100
@@ -186,10 +186,10 @@ def verdict(facts: Mapping[str, Any]) -> str:
     columns = len({each["column"] for each in found} - {None})
     words = "✔ No anomalies."
     if found:
-        words = f"{MARK} {len(found):,} {'anomaly' if len(found) == 1 else 'anomalies'}"
-        words += f" in {columns:,} {'column' if columns == 1 else 'columns'}." if columns else "."
+        words = f"{MARK} {counted(len(found), 'anomaly')}"
+        words += f" in {counted(columns, 'column')}." if columns else "."
     if measured:
-        words += f" {len(measured):,} {'distance' if len(measured) == 1 else 'distances'} measured, "
+        words += f" {counted(len(measured), 'distance')} measured, "
         words += f"{over or 'none'} over {'its' if len(measured) == 1 or not over else 'the'} limit."
     return words
 

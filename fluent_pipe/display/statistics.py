@@ -25,7 +25,7 @@ from fluent_pipe.display.overview import (
     notes,
 )
 from fluent_pipe.display.tables import CELL, TABLE
-from fluent_pipe.display.text import one_line
+from fluent_pipe.display.text import counted, one_line
 
 FEATURES = 100
 """Features that are drawn; a thousand would be too large for a notebook."""
@@ -70,8 +70,7 @@ def _legend(view: Overview, embed: Embed) -> Iterator[Markup]:
 
 
 def _counted(view: Overview, trouble: Trouble) -> Markup:
-    count = len(view.features)
-    words = f"{count:,} {'feature' if count == 1 else 'features'}"
+    words = counted(len(view.features), "feature")
     bad = [name for name in view.features if trouble.of(name)]
     if not bad:
         return joined(words, ", no anomalies" if trouble.known else None)

@@ -20,7 +20,7 @@ from fluent_pipe.display.overview import (
     nan_share,
     notes,
 )
-from fluent_pipe.display.text import one_line, share_in_words
+from fluent_pipe.display.text import counted, one_line, share_in_words
 
 FEATURES = 50
 _NAME, _SPLIT, _PICTURE, _NUMBER = 20, 8, 16, 8
@@ -35,7 +35,7 @@ def statistics_text(statistics: Mapping[str, Any], trouble: Trouble | None = Non
     trouble = trouble or Trouble()
     shown = list(view.features.items())[:FEATURES]
     splits = ", ".join(f"{one_line(split, 30)} {rows:,} rows" for split, rows in view.splits.items())
-    lines = [f"{len(view.features):,} features: {splits}", "", _line("feature", "split", "values", _SHOWN)]
+    lines = [f"{counted(len(view.features), 'feature')}: {splits}", "", _line("feature", "split", "values", _SHOWN)]
     for name, features in shown:
         lines += _feature(name, features, view)
     lines += ["", *_nans(shown, list(view.splits)), *_troubles(view, trouble), *notes(view, len(shown))]
@@ -78,7 +78,7 @@ def _cells(feature: Any | None) -> Sequence[str]:
 
 def _most(own: Values) -> str:
     """The most frequent values of one split, in the room that the numbers leave."""
-    words = f"{own.distinct:,} {'value' if own.distinct == 1 else 'values'}"
+    words = counted(own.distinct, "value")
     for place, (value, shares) in enumerate(own.shares):
         more = f"{', ' if place else ': '}{one_line(value or '(empty)', 20)} {share_in_words(shares[0])}"
         if len(words) + len(more) > 5 * (_NUMBER + 1):
