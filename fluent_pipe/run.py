@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,11 @@ class Run:
 
     @property
     def statistics(self) -> results.StatisticsResult:
-        """TFDV statistics by split."""
-        return results.StatisticsResult(self._get(Statistics))
+        """TFDV statistics by split, with the anomalies that were found in them."""
+        statistics = self._get(Statistics)
+        later = dropwhile(lambda a: a.path != statistics.path, self._artifacts)
+        anomalies = [results.AnomaliesResult(a) for a in later if isinstance(a, Anomalies)]
+        return results.StatisticsResult(statistics, anomalies[-1] if anomalies else None)
 
     @property
     def schema(self) -> results.SchemaResult:

@@ -122,8 +122,8 @@ def short(value: float | None) -> str:
 
     Examples
     --------
-    >>> [short(v) for v in (0.123456, 12, 1234567, 1.5e-7, None)]
-    ['0.123', '12', '1.23M', '1.5e-07', '']
+    >>> [short(v) for v in (0.123456, 12, 1348.9, 1234567, 1.5e-7, None)]
+    ['0.123', '12', '1,349', '1.23M', '1.5e-07', '']
     """
     if value is None:
         return ""
@@ -132,7 +132,7 @@ def short(value: float | None) -> str:
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
-    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
 
 
 def fitted(text: str, width: float, size: float = 11) -> str:

@@ -21,6 +21,39 @@ def text_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None 
     )
 
 
+def share_in_words(share: float) -> str:
+    """A share in percent, so that neither a few nor almost all read as none or all.
+
+    Examples
+    --------
+    >>> [share_in_words(s) for s in (0, 0.00004, 0.0123, 0.34567, 0.99996, 1)]
+    ['0%', '<0.1%', '1.2%', '34.6%', '>99.9%', '100%']
+    """
+    if 0 < share < 0.001:
+        return "<0.1%"
+    if 0.999 < share < 1:
+        return ">99.9%"
+    return f"{share * 100:.1f}".removesuffix(".0") + "%"
+
+
+def one_line(text: str, width: int) -> str:
+    """A name for a terminal: in one line, cut with an ellipsis, without what would move the cursor or turn the writing.
+
+    Examples
+    --------
+    >>> one_line("two" + chr(10) + "lines" + chr(0x202E) + " and more", 12)
+    'two␊lines� …'
+    """
+    shown = "".join(_plain(c) for c in text[: width + 1])
+    return shown if len(text) <= width else shown[: width - 1] + "…"
+
+
+def _plain(character: str) -> str:
+    if character.isprintable():
+        return character
+    return chr(0x2400 + ord(character)) if ord(character) < 32 else "\N{REPLACEMENT CHARACTER}"
+
+
 def is_number(value: Any) -> bool:
     """Whether a cell is set to the right."""
     return isinstance(value, int | float)
