@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from fluent_pipe.display.slices import slice_name
 from fluent_pipe.results.data import AnomaliesResult, ExamplesResult, SchemaResult, StatisticsResult, TransformResult
 from fluent_pipe.results.delivery import ApprovalResult, InfraResult, PredictionsResult, PushedResult
-from fluent_pipe.results.model import BlessingResult, EvaluationResult, ModelResult, TrialsResult, slice_name
+from fluent_pipe.results.evaluation import BlessingResult, CurvesResult, EvaluationResult, SlicesResult
+from fluent_pipe.results.model import ModelResult, TrialsResult
 from fluent_pipe.results.tables import Drawn, Result, Tabular, Timings
 
 __all__ = [
     "AnomaliesResult",
     "ApprovalResult",
     "BlessingResult",
+    "CurvesResult",
     "Drawn",
     "EvaluationResult",
     "ExamplesResult",
@@ -20,6 +23,7 @@ __all__ = [
     "PushedResult",
     "Result",
     "SchemaResult",
+    "SlicesResult",
     "StatisticsResult",
     "Tabular",
     "Timings",
