@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fluent_pipe import hooks, results
 from fluent_pipe.artifacts import (
@@ -35,6 +37,8 @@ from fluent_pipe.interrupts import interruptible
 from fluent_pipe.logs import logged
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, make_plan
+from fluent_pipe.report.page import REPORT, write_report
+from fluent_pipe.report.reproduce import Commit, recorded
 from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.named import chosen, is_named
 from fluent_pipe.steps.gates import Condition
@@ -70,7 +74,7 @@ class Run:
     timings
         Seconds of each step; none for one taken from the cache.
     folder
-        Where the run's log lies.
+        Where the run's log and its report lie.
     skipped
         Why steps were skipped, by step: the condition of ``when`` that did not hold, with its file and line.
     """
@@ -160,6 +164,33 @@ class Run:
     def __repr__(self) -> str:
         return f"Run {self.id} of {self.pipeline}: {self.state}\n{self.timings!r}"
 
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """The run's report: one HTML file that needs nothing but itself.
+
+        Parameters
+        ----------
+        path
+            File to copy it to; folders above it are made. Default: where the run has left it, in :attr:`folder`.
+
+        Raises
+        ------
+        StoreError
+            If the run has left none, or ``path`` cannot be written.
+        """
+        left = self.folder / REPORT
+        if not left.is_file():
+            fact = "It is written when the run has ended" if self.state == "running" else "This run has left no report"
+            raise StoreError(f"{fact}.", where=str(left), fix=f"{self.folder / 'log.txt'} says why if it failed.")
+        if path is None:
+            return left
+        target = Path(path)
+        if target.is_dir():
+            raise StoreError("This is a folder.", where=str(target), fix=f"Give a file: {target / REPORT}.")
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(left, target)
+        return target
+
     def artifact(self, kind: type[A], *, step: str | None = None) -> A:
         """The artifact of a type: of one of your own, or of the library's.
 
@@ -222,6 +253,7 @@ def run(
     root = Root.of(pipeline.root)
     _check_reach(root, runner)
     runner.check()
+    commit = Commit.of(pipeline)
     run_id = new_execution_name()
     folder = root.home / pipeline.name / "runs" / run_id
     if root.url:
@@ -230,8 +262,8 @@ def run(
     store.sync(pipeline.name)
     with writing(folder):
         folder.mkdir(parents=True)
-    store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
-    with _log_uploaded(root, folder), logged(folder / "log.txt") as terminal:
+    store.begin_run(pipeline.name, run_id, recorded(pipeline, runner, commit))
+    with _uploaded(root, folder), logged(folder / "log.txt") as terminal:
         watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
@@ -241,11 +273,13 @@ def run(
         try:
             state = _execute(execution, watching)
         except Exception as error:
+            _report(store, run_id, terminal if show_progress else None)
             if not isinstance(error, KeyboardInterrupt | TemplateWritten):
                 failure = hooks.Failure(run_id, pipeline.name, getattr(error, "step", None), error, folder / "log.txt")
                 with suppress(KeyboardInterrupt):  # of a hook that hangs; the run's own error is the one to tell
                     hooks.tell([h for h in pipeline.hooks if h.on == "failure"], failure, terminal)
             raise
+        _report(store, run_id, terminal if show_progress else None)
         made = _made(execution, state, folder, execution.done)
         try:
             hooks.tell([h for h in pipeline.hooks if h.on == "success"], made, terminal)
@@ -265,15 +299,28 @@ def _check_reach(root: Root, runner: Runner) -> None:
         )
 
 
+def _report(store: MetadataStore, run_id: str, terminal: TextIO | None) -> None:
+    """Write the report of a run that has ended, and name it; that it cannot be written is no reason to fail."""
+    try:
+        path = write_report(store, run_id)
+    except Exception:
+        log.exception("The report could not be written")
+        return
+    if terminal is not None:
+        terminal.write(f"Report: {path}\n")
+
+
 @contextmanager
-def _log_uploaded(root: Root, folder: Path) -> Iterator[None]:
-    """Leave the log of the run in ``folder`` on an object store too; that it cannot be is no reason to fail."""
+def _uploaded(root: Root, folder: Path) -> Iterator[None]:
+    """Leave log and report of the run in ``folder`` on an object store too; that it cannot be is no reason to fail."""
     try:
         yield
     finally:
         if root.url:
             with suppress(StoreError):
-                Manifests(root.url).put_log(folder.parent.parent.name, folder.name, folder / "log.txt")
+                for file in (folder / "log.txt", folder / REPORT):
+                    if file.is_file():
+                        Manifests(root.url).put_of_run(folder.parent.parent.name, folder.name, file)
 
 
 def _execute(execution: Execution, watching: Observer) -> RunState:
