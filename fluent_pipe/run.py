@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -36,11 +36,12 @@ from fluent_pipe.execution import Execution, Observer, RunState
 from fluent_pipe.interrupts import interruptible
 from fluent_pipe.logs import logged
 from fluent_pipe.mirror import Root
-from fluent_pipe.plan import Plan, make_plan
+from fluent_pipe.plan import make_plan
 from fluent_pipe.report.page import REPORT, write_report
 from fluent_pipe.report.reproduce import Commit, recorded
 from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.named import chosen, is_named
+from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.connection import DATABASE_FILE
 from fluent_pipe.store.content import FileHashes
@@ -49,13 +50,17 @@ from fluent_pipe.store.manifests import Manifests
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from fluent_pipe.display.charts import Embed
     from fluent_pipe.pipeline import Pipeline
+    from fluent_pipe.report.lineage import Lineage
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(results.Drawn):
     """What one execution of a pipeline left.
 
     Each result is read from disk when it is asked for; one that the pipeline does not make is an error that says
@@ -87,6 +92,9 @@ class Run:
     _artifacts: tuple[Artifact, ...] = field(repr=False)
     skipped: Mapping[str, str] = field(default_factory=dict)
     _skipped_by_type: Mapping[type[Artifact], str] = field(default_factory=dict, repr=False)
+    _steps: tuple[Step, ...] = field(default=(), repr=False)
+    _jobs: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    _store: tuple[Root, str | None] | None = field(default=None, repr=False)
 
     @property
     def made(self) -> frozenset[str]:
@@ -161,8 +169,27 @@ class Run:
         """Predictions of ``bulk_infer``, or why there are none."""
         return results.PredictionsResult(self._get(Predictions))
 
+    @property
+    def lineage(self) -> Lineage:
+        """What the run's last artifact was made from, back to the files; of the pushed model, if there is one."""
+        from fluent_pipe.report.lineage import lineage
+
+        if not self._artifacts or self._store is None:
+            raise StepFailed(f"This run of {self.pipeline!r} left nothing.")
+        root, metadata = self._store
+        pushed = [a for a in self._artifacts if isinstance(a, PushedModel)]
+        with MetadataStore.open(root, metadata, create=False) as store:
+            return lineage(store, (pushed or self._artifacts)[-1])
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.results.pipeline import draw_run
+
+        heading = f"Run {self.id} of {self.pipeline}: {self.state}"
+        return draw_run(heading, self._steps, self._jobs, self.timings, self._artifacts, self.skipped, embed)
+
     def __repr__(self) -> str:
-        return f"Run {self.id} of {self.pipeline}: {self.state}\n{self.timings!r}"
+        came = "".join(f"\n{words}" for words in results.came_of(self._artifacts))
+        return f"Run {self.id} of {self.pipeline}: {self.state}{came}\n{self.timings!r}"
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """The run's report: one HTML file that needs nothing but itself.
@@ -222,7 +249,7 @@ class Run:
         return self.artifact(kind)
 
 
-def plan(pipeline: Pipeline, runner: Runner | str | None = None) -> Plan:
+def plan(pipeline: Pipeline, runner: Runner | str | None = None) -> results.PlanResult:
     """The pipeline's plan against what its store holds; of a runner that is named it says what this can do."""
     runs_on = chosen(runner) if runner is not None or is_named() else None
     root = Root.of(pipeline.root)
@@ -234,7 +261,8 @@ def plan(pipeline: Pipeline, runner: Runner | str | None = None) -> Plan:
         store.sync(pipeline.name)
     hashes = FileHashes(root.home / "file_hashes.sqlite") if there else None
     made = make_plan(pipeline.name, pipeline.steps, store, hashes)
-    return replace(made, runner=f"{runs_on.name}, {runs_on.capabilities()}") if runs_on is not None else made
+    told = f"{runs_on.name}, {runs_on.capabilities()}" if runs_on is not None else ""
+    return results.PlanResult(made.name, made.steps, made.jobs, told)
 
 
 def run(
@@ -367,4 +395,16 @@ def _made(execution: Execution, state: RunState, folder: Path, done: Mapping[str
     skipped = {kind: s.id for s in execution.steps if s.id in execution.skipped for kind in s.produces}
     artifacts = tuple(a for step in execution.steps if step.id in done for a in done[step.id].artifacts)
     timings = _timings(execution)
-    return Run(execution.run_id, execution.name, state, timings, folder, artifacts, dict(execution.skipped), skipped)
+    return Run(
+        execution.run_id,
+        execution.name,
+        state,
+        timings,
+        folder,
+        artifacts,
+        dict(execution.skipped),
+        skipped,
+        execution.steps,
+        tuple(execution.jobs),
+        (execution.root, execution.store.url),
+    )

@@ -7,6 +7,7 @@ from fluent_pipe.results.data import AnomaliesResult, ExamplesResult, SchemaResu
 from fluent_pipe.results.delivery import ApprovalResult, InfraResult, PredictionsResult, PushedResult
 from fluent_pipe.results.evaluation import BlessingResult, CurvesResult, EvaluationResult, SlicesResult
 from fluent_pipe.results.model import ModelResult, TrialsResult
+from fluent_pipe.results.pipeline import PlanResult, came_of
 from fluent_pipe.results.tables import Drawn, Result, Tabular, Timings
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ExamplesResult",
     "InfraResult",
     "ModelResult",
+    "PlanResult",
     "PredictionsResult",
     "PushedResult",
     "Result",
@@ -29,5 +31,6 @@ __all__ = [
     "Timings",
     "TransformResult",
     "TrialsResult",
+    "came_of",
     "slice_name",
 ]
