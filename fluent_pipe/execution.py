@@ -17,7 +17,15 @@ from typing import Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
-from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, RunnerError, StoreError, TemplateWritten
+from fluent_pipe.errors import (
+    AnomaliesFound,
+    ApprovalPending,
+    FluentPipeError,
+    ResourceError,
+    RunnerError,
+    StoreError,
+    TemplateWritten,
+)
 from fluent_pipe.job import Job
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
@@ -254,6 +262,8 @@ class Execution:
         refusal = step.refused(stored.artifacts[0].facts())
         if refusal is not None:
             self.observer.changed(step.id, "failed")
+            if isinstance(refusal, AnomaliesFound):
+                refusal.left = stored.artifacts[0]
             raise refusal
 
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:

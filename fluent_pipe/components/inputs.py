@@ -55,11 +55,14 @@ class ExamplesInput(Input[Examples]):
     """Rows by split. Also reads the transformed rows of a :class:`TransformGraph`."""
 
     def row_count(self, splits: Iterable[str]) -> int | None:
-        """Rows of these splits together; None while they flow in the same job."""
+        """Rows of these splits together; None where nobody knows, as while they flow in the same job."""
         if self.artifact is None:
             return None
-        stored = self.artifact.facts()["splits"]
-        return sum(stored[split]["rows"] for split in splits if split in stored)
+        try:
+            stored = self.artifact.facts()["splits"]
+            return sum(stored[split]["rows"] for split in splits)
+        except (FileNotFoundError, KeyError):  # it is what reads them that says what is missing
+            return None
 
     def read(self, pipeline: beam.Pipeline, split: str) -> beam.PCollection[pa.RecordBatch]:
         """Batches of one split, flat columns, in no particular order."""

@@ -146,7 +146,8 @@ class Preprocess(Component):
     def _part_of_a_row(self) -> float:
         """Of the whole work, which is to analyse the rows of the first split and to transform those of all."""
         splits = self._step.split_names
-        return 1 / max((self._examples.row_count(splits[:1]) or 0) + (self._examples.row_count(splits) or 0), 1)
+        rows = self._examples.row_count([splits[0], *splits])
+        return 1 / rows if rows else 0.0
 
     def _transforming(self) -> AbstractContextManager[Any]:
         if self.context.is_remote:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fluent_pipe.results.data import AnomaliesResult, ExamplesResult, SchemaResult, StatisticsResult, TransformResult
 from fluent_pipe.results.delivery import ApprovalResult, InfraResult, PredictionsResult, PushedResult
 from fluent_pipe.results.model import BlessingResult, EvaluationResult, ModelResult, TrialsResult, slice_name
+from fluent_pipe.results.of import OwnResult, result_of, shows_with
 from fluent_pipe.results.tables import Drawn, Result, Tabular, Timings
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ExamplesResult",
     "InfraResult",
     "ModelResult",
+    "OwnResult",
     "PredictionsResult",
     "PushedResult",
     "Result",
@@ -25,5 +27,7 @@ __all__ = [
     "Timings",
     "TransformResult",
     "TrialsResult",
+    "result_of",
+    "shows_with",
     "slice_name",
 ]
