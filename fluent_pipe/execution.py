@@ -18,7 +18,15 @@ from typing import Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
-from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, RunnerError, StoreError, TemplateWritten
+from fluent_pipe.errors import (
+    AnomaliesFound,
+    ApprovalPending,
+    FluentPipeError,
+    ResourceError,
+    RunnerError,
+    StoreError,
+    TemplateWritten,
+)
 from fluent_pipe.job import Job
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
@@ -51,6 +59,9 @@ class Observer:
 
     def started(self, steps: Collection[str]) -> None:
         """The run begins; ids of its steps in order."""
+
+    def job(self, steps: Collection[str]) -> None:
+        """These steps begin to run, as one Beam job."""
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
         """A step is in a new state; ``seconds`` it took and a few words where known."""
@@ -256,11 +267,12 @@ class Execution:
         refusal = step.refused(stored.artifacts[0].facts())
         if refusal is not None:
             self.observer.changed(step.id, "failed")
+            if isinstance(refusal, AnomaliesFound):
+                refusal.left = stored.artifacts[0]
             raise refusal
 
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:
-        for step in job:
-            self.observer.changed(step.id, "running")
+        self.observer.job([s.id for s in job])
         shared_disk = self.runner.capabilities().shared_disk
         with stage(self.root, self.name, shared_disk=shared_disk) as staging, ExitStack() as held:
             begun = time.monotonic()

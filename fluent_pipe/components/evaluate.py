@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 import tensorflow_model_analysis as tfma
 
+from fluent_pipe import progress
 from fluent_pipe.artifacts import Folder, Model, address_of, folder_of
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
@@ -100,6 +101,7 @@ class Evaluate(Component):
         """Judge every batch, hand the judged rows to TFMA, then read its results and decide."""
         plan = self.plan()
         split = self._step.split
+        progress.expect(self.context.step, self._examples.row_count([split]))
         models: dict[str, Folder] = {config.CANDIDATE: self._model.value}
         if self._baseline is not None:
             models[config.BASELINE] = self._baseline

@@ -217,7 +217,7 @@ def cut(text: str, ems: float) -> str:
         width += _width(character)
         if width > ems:
             while at and width > ems - 1:
-                at -= 1  # noqa: PLW2901 - back to where there is room for the ellipsis
+                at -= 1
                 width -= _width(text[at])
             return text[:at].rstrip() + "…"
     return text

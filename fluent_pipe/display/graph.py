@@ -211,7 +211,10 @@ class _Routing:
         for w, t in self.pairs:
             (row, column), (to_row, to_column) = self.at[w.source], self.at[t]
             x, y = corner_x[row, column] + self.boxes[w.source].width, tops[row] + outs[w.source, w.port]
-            out, end = track_x[row, column + 1, id(w), "out"], (corner_x[to_row, to_column], tops[to_row] + ins[t, id(w)])
+            out, end = (
+                track_x[row, column + 1, id(w), "out"],
+                (corner_x[to_row, to_column], tops[to_row] + ins[t, id(w)]),
+            )
             points: list[Point] = [(x, y), (out, y)]
             if (row, column + 1) != (to_row, to_column):
                 into = track_x[to_row, to_column, id(w), "in"]
@@ -235,7 +238,9 @@ class _Routing:
     def _is_far(self, wire: Wire, target: str) -> bool:
         return self.at[target][0] > self.at[wire.source][0] + 1
 
-    def _entries(self, inside: Mapping[str, float], outs: Mapping[tuple[str, str], float]) -> dict[tuple[str, int], float]:
+    def _entries(
+        self, inside: Mapping[str, float], outs: Mapping[tuple[str, str], float]
+    ) -> dict[tuple[str, int], float]:
         """Pixels below the row's top where a wire enters a box: straight ahead where it can."""
         found: dict[tuple[str, int], float] = {}
         for node, top in inside.items():

@@ -96,7 +96,9 @@ def draw_steps(steps: Sequence[DrawnStep], jobs: Sequence[Collection[str]], *, n
     for number, job in enumerate(jobs, 1):
         took = sum(seconds.get(step, 0.0) for step in job)
         groups.append(Group(frozenset(job), f"Beam job {number}", in_seconds(took) if took else ""))
-    return draw_cards([_card(s, told=told) for s in steps], [[s.id] for s in steps], groups=groups, width=width, name=name)
+    return draw_cards(
+        [_card(s, told=told) for s in steps], [[s.id] for s in steps], groups=groups, width=width, name=name
+    )
 
 
 def _card(step: DrawnStep, *, told: bool) -> Card:
@@ -105,7 +107,12 @@ def _card(step: DrawnStep, *, told: bool) -> Card:
     lines = [(step.state, took), *wrapped(step.words)] if told else []
     if step.condition:
         lines.append((f"if {step.condition}", ""))
-    hint = [f"{step.id}: {step.state}" if step.state else step.id, step.words, step.condition and f"if {step.condition}", step.hint]
+    hint = [
+        f"{step.id}: {step.state}" if step.state else step.id,
+        step.words,
+        step.condition and f"if {step.condition}",
+        step.hint,
+    ]
     return Card(
         id=step.id,
         title=step.id,

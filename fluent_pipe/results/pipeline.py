@@ -143,7 +143,7 @@ def words_of(artifacts: Sequence[Artifact]) -> str:
     """The summary of what a step left; empty where there is none, or it can no longer be read."""
     try:
         return next(filter(None, (a.summary() for a in artifacts)), "")
-    except Exception:  # noqa: BLE001 - a type of the user's own may have changed since, or its folder is gone
+    except Exception:
         return ""
 
 
