@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,11 +77,50 @@ def in_words(value: Any) -> str:
 
     Examples
     --------
-    >>> in_words(1234.5678), in_words(1234567), in_words(None), in_words("JFK")
-    ('1,235', '1,234,567', '', 'JFK')
+    >>> in_words(1234.5678), in_words(1234567), in_words(65366.0), in_words(None), in_words("JFK")
+    ('1,235', '1,234,567', '65,366', '', 'JFK')
     """
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+        return f"{value:,.4g}" if abs(value) < 1e3 or not math.isfinite(value) else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+BLOCKS = " ▏▎▍▌▋▊▉█"
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def block_bar(share: float, width: int) -> str:
+    """A bar of block characters, ``share`` of ``width`` long.
+
+    Examples
+    --------
+    >>> block_bar(0.5, 5), block_bar(2, 3)
+    ('██▌', '███')
+    """
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    return ("█" * (eighths // 8) + BLOCKS[eighths % 8]).rstrip()
+
+
+def sparkline(values: Sequence[float | None], width: int = 40) -> str:
+    """A line of block characters through values; where there are more than ``width``, some of them.
+
+    What is not finite is a gap.
+
+    Examples
+    --------
+    >>> sparkline([1, 2, 3, None, 8])
+    '▁▂▃ █'
+    """
+    if len(values) > width:
+        values = [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
+    finite = [v for v in values if v is not None and math.isfinite(v)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    line = ""
+    for value in values:
+        if value is None or not math.isfinite(value):
+            line += " "
+        else:
+            line += SPARKS[round((value - low) / (high - low) * 7)] if high > low else SPARKS[3]
+    return line
