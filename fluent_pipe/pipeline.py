@@ -16,7 +16,7 @@ from fluent_pipe.errors import ArgumentError, OrderError
 
 if TYPE_CHECKING:
     from fluent_pipe.display.terminal import Telling
-    from fluent_pipe.plan import Plan
+    from fluent_pipe.results.pipeline import PlanResult
     from fluent_pipe.run import Run
     from fluent_pipe.runners.base import Runner
 
@@ -68,7 +68,7 @@ Call infer_schema() first.
 
     # Execution
 
-    def plan(self, runner: Runner | str | None = None) -> Plan:
+    def plan(self, runner: Runner | str | None = None) -> PlanResult:
         """The steps in order with their cache state, and the Beam jobs that they form. Runs nothing.
 
         Parameters
@@ -179,7 +179,8 @@ Call infer_schema() first.
 
     # How it draws itself
 
-    def _repr_html_(self) -> str:
-        from fluent_pipe.display.plan import pipeline_html
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        from fluent_pipe.display.charts import as_image
+        from fluent_pipe.display.plan import draw_pipeline
 
-        return pipeline_html(self)
+        return {"text/plain": repr(self), "text/html": str(draw_pipeline(self.name, self.steps, as_image))}

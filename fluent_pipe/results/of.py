@@ -26,7 +26,8 @@ from fluent_pipe.artifacts import (
 from fluent_pipe.display.text import text_table
 from fluent_pipe.results.data import AnomaliesResult, ExamplesResult, SchemaResult, StatisticsResult, TransformResult
 from fluent_pipe.results.delivery import ApprovalResult, InfraResult, PredictionsResult, PushedResult
-from fluent_pipe.results.model import BlessingResult, EvaluationResult, ModelResult, TrialsResult
+from fluent_pipe.results.evaluation import BlessingResult, EvaluationResult
+from fluent_pipe.results.model import ModelResult, TrialsResult
 from fluent_pipe.results.tables import Result, Tabular
 
 LONGEST = 60
