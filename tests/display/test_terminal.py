@@ -21,6 +21,7 @@ from fluent_pipe.display.in_cell import drawn
 from fluent_pipe.display.live_table import Steps, in_view
 from fluent_pipe.display.terminal import OnlyWords, PlainLines, observer
 from fluent_pipe.live import Board, Live, LiveStep, Observers
+from tests.test_imports import in_fresh_process
 
 BEGUN = datetime(2026, 1, 1)
 STEPS = (
@@ -261,3 +262,35 @@ def test_a_notebook_s_cell_gets_a_table():
     assert "<style" not in bundle["text/html"]
     assert bundle["text/html"].count("<tr") == 1 + len(STEPS)
     assert "epoch 3/10 · loss 0.31" in bundle["text/plain"]
+
+
+def test_a_cell_has_one_table_that_is_replaced(tmp_path):
+    pytest.importorskip("IPython")
+    code = """
+import io, json, time
+from pathlib import Path
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from fluent_pipe import progress
+from fluent_pipe.display.in_cell import InCell
+from fluent_pipe.live import Board, Observers
+
+cell = InteractiveShell.instance().display_pub = CapturingDisplayPublisher()
+said, board = io.StringIO(), Board("id", "p")
+told = Observers(board, InCell(board, said, Path("log.txt")))
+told.started(["train"])
+told.job(["train"])
+for epoch in range(1, 50):
+    progress.report("train", detail=f"epoch {epoch}")
+    time.sleep(0.03)
+told.changed("train", "ran", seconds=1.5, note="200 parameters")
+told.ended("succeeded")
+print(json.dumps([said.getvalue(), [[one["update"], one["data"]["text/plain"]] for one in cell.outputs]]))
+"""
+    written, tables = in_fresh_process(code, tmp_path)
+    assert not written
+    assert [update for update, _ in tables] == [False, *[True] * (len(tables) - 1)]
+    assert 2 <= len(tables) <= 5  # about one a second, whatever is reported
+    assert "epoch" in tables[-2][1]
+    assert "200 parameters" in tables[-1][1]
+    assert "succeeded in" in tables[-1][1]
