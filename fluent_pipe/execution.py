@@ -275,12 +275,15 @@ class Execution:
             raise refusal
 
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:
-        self.observer.job([s.id for s in job])
+        ids = [s.id for s in job]
+        self.observer.job(ids)
         shared_disk = self.runner.capabilities().shared_disk
         with stage(self.root, self.name, shared_disk=shared_disk) as staging, ExitStack() as held:
             begun = time.monotonic()
             kept = self._kept(job, keys, held)
+            progress.tell_job(ids, "loading libraries")
             running = Job(self, job, staging, kept)
+            progress.tell_job(ids, "")
             self.loading += time.monotonic() - begun
             begun = time.monotonic()
             try:
@@ -291,7 +294,7 @@ class Execution:
                 self.observer.changed(job[0].id, "waiting", note=note)
                 raise
             except FluentPipeError as error:
-                failed = error.step if error.step in [s.id for s in job] else job[0].id
+                failed = error.step if error.step in ids else job[0].id
                 for step in job:
                     self.observer.changed(step.id, "failed" if step.id == failed else "waiting")
                 staging.discard()  # first, since the record needs room

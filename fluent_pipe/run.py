@@ -334,7 +334,7 @@ def run(
     with _uploaded(root, folder), logged(folder / "log.txt") as terminal:
         board = Board(run_id, pipeline.name)
         shown = observer(board, terminal, folder / "log.txt", telling)
-        watching = Observers(board, shown, Writer(board, folder))
+        watching = Observers(board, Writer(board, folder), shown)
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
             return hooks.holds(condition, _made(execution, "running", folder, seen))
