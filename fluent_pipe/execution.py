@@ -50,6 +50,9 @@ class Observer:
     def started(self, steps: Collection[str]) -> None:
         """The run begins; ids of its steps in order."""
 
+    def job(self, steps: Collection[str]) -> None:
+        """These steps begin to run, as one Beam job."""
+
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
         """A step is in a new state; ``seconds`` it took and a few words where known."""
 
@@ -254,8 +257,7 @@ class Execution:
             raise refusal
 
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:
-        for step in job:
-            self.observer.changed(step.id, "running")
+        self.observer.job([s.id for s in job])
         shared_disk = self.runner.capabilities().shared_disk
         with stage(self.root, self.name, shared_disk=shared_disk) as staging, ExitStack() as held:
             begun = time.monotonic()

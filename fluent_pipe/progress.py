@@ -25,10 +25,22 @@ class Progress:
         Rows seen so far.
     detail
         More in words, such as ``"epoch 2/5, loss 0.31"``.
+    total
+        Rows in all; None where that is not known before.
+    part
+        How much of the work is done, from 0 to 1; None where rows tell it, or nothing does.
     """
 
     rows: int = 0
     detail: str = ""
+    total: int | None = None
+    part: float | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """How much is done, from 0 to 1, by the part or else by rows; None where neither can tell."""
+        done = self.part if self.part is not None else self.rows / self.total if self.total else None
+        return None if done is None else min(done, 1.0)
 
 
 class Carrier(Protocol):

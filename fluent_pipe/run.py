@@ -31,6 +31,7 @@ from fluent_pipe.artifacts import (
 from fluent_pipe.errors import FluentPipeError, Interrupted, RunnerError, StepFailed, StoreError, TemplateWritten
 from fluent_pipe.execution import Execution, Observer, RunState
 from fluent_pipe.interrupts import interruptible
+from fluent_pipe.live import Board, Observers, Writer
 from fluent_pipe.logs import logged
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, make_plan
@@ -228,7 +229,9 @@ def run(
         folder.mkdir(parents=True)
     store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
     with _log_uploaded(root, folder), logged(folder / "log.txt") as terminal:
-        watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
+        board = Board(run_id, pipeline.name)
+        shown = observer(terminal, folder / "log.txt", quiet=not show_progress)
+        watching = Observers(board, shown, Writer(board, folder))
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
             return hooks.holds(condition, _made(execution, "running", folder, seen))

@@ -72,6 +72,10 @@ class _Watching(Observer):
     def started(self, steps: Collection[str]) -> None:
         self._rows = {step: _Row() for step in steps}
 
+    def job(self, steps: Collection[str]) -> None:
+        for step in steps:
+            self.changed(step, "running")
+
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
         begun = time.monotonic() if state == "running" else self._rows[step].begun
         self._rows[step] = _Row(state, seconds, note, begun)
