@@ -82,7 +82,7 @@ def metric_history(points: Sequence[Point], name: str, *, width: float = 860, he
     y = _scale(list(there.values()), bottom, top + 6)
     at = {i: (x(i), y(value)) for i, value in there.items()}
     parts = [
-        y_axis(y, left, title=name, grid=right - left),
+        y_axis(y, left, title=name, grid=right - left, count=5),
         tag("line", x1=left, x2=right, y1=bottom, y2=bottom, stroke=INK),
         _dates(points, x, bottom),
         tag("path", d=line_path(list(at.values())), fill="none", stroke=LINE, stroke_width=1.5, opacity=0.55),

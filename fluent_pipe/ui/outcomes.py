@@ -13,10 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fluent_pipe import live
 from fluent_pipe.artifacts import Artifact, Evaluation, Predictions, PushedModel
 from fluent_pipe.mirror import Root
 from fluent_pipe.store import approvals
 from fluent_pipe.store.metadata import StoredRun
+from fluent_pipe.ui.history import run_folder
 
 WAITING = "waiting for approval"
 COUNTS = ("example_count", "weighted_example_count")
@@ -41,6 +43,8 @@ class Outcome:
         What was pushed; empty if nothing was.
     why
         Why it failed, or why nothing was pushed or scored; empty where all went well.
+    at
+        What it is at, while it is under way.
     """
 
     run: StoredRun
@@ -49,6 +53,7 @@ class Outcome:
     primary: str
     version: str
     why: str
+    at: str = ""
 
     @property
     def value(self) -> float | None:
@@ -88,7 +93,16 @@ def outcome_of(run: StoredRun, root: Root) -> Outcome:
         str(evaluation.get("primary", "")),
         "" if version is None else f"version {version}",
         " ".join(str(reason) for reason in dict.fromkeys(reasons) if reason),
+        _at(run, root),
     )
+
+
+def _at(run: StoredRun, root: Root) -> str:
+    """Which steps run now, and how far they are, as the run says itself."""
+    folder = run_folder(root, run) if run.state == "running" else None
+    said = live.read(folder) if folder is not None else None
+    steps = [step for step in said.steps if step.state == "running"] if said is not None else []
+    return ", ".join(step.step + (f" {step.fraction:.0%}" if step.fraction is not None else "") for step in steps)
 
 
 def metric_names(outcomes: Iterator[Outcome] | list[Outcome]) -> list[str]:

@@ -111,7 +111,7 @@ class MadeUp:
                 pipeline=self.pipeline, run=run_id, step_id="train", step_type="train", seconds=1.0, reason=reason
             )
         folder = self.store.root / self.pipeline / "runs" / run_id
-        (folder / "log.txt").write_text(f"made up\n{ascii(self.words.reason)} {self.words.reason[:40]!r}\n" * 3)
+        (folder / "log.txt").write_text(f"made up\n{self.words.reason!a} {self.words.reason[:40]!r}\n" * 3)
         if ended:
             context = self.store.end_run(run_id, state, {"seconds": seconds, "reason": reason})
             if started is not None:
