@@ -19,7 +19,7 @@ from fluent_pipe.store.metadata import StoredRun
 from fluent_pipe.ui import lists, run_page
 from fluent_pipe.ui.guard import REPORT_POLICY, Guard
 from fluent_pipe.ui.history import History, Runs
-from fluent_pipe.ui.templating import STATIC, part, render
+from fluent_pipe.ui.templating import FILES, part, render
 
 
 class Pages:
@@ -83,10 +83,13 @@ class Pages:
         return HTMLResponse(page, headers={"X-Run-Under-Way": "yes" if run.state == "running" else "no"})
 
     def report(self, request: Request) -> Response:
-        """The report of a run, as it was written when the run ended; made now where it is missing."""
+        """The report of a run that has ended."""
         runs = self._history.look()
         run = self._asked(request, runs)
-        return HTMLResponse(run_page.report(self._history, run), headers={"Content-Security-Policy": REPORT_POLICY})
+        if run.state == "running":
+            raise HTTPException(404, "There is no report yet: it is written when the run has ended.")
+        text = run_page.report(self._history, runs, run)
+        return HTMLResponse(text, headers={"Content-Security-Policy": REPORT_POLICY})
 
     def lineage(self, request: Request) -> Response:
         """What a run's last result was made from, back to the files."""
@@ -130,9 +133,9 @@ class Pages:
 
 
 def _static(request: Request) -> Response:
-    """A file of ours; the folder is listed, so that no path leads elsewhere."""
+    """A file of ours; they are named one by one, so that no path leads elsewhere."""
     name = request.path_params["name"]
-    found = next((file for file in STATIC.iterdir() if file.name == name), None)
+    found = FILES.get(name)
     if found is None:
         raise HTTPException(404, "There is no such file.")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"

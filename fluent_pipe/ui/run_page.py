@@ -1,11 +1,11 @@
-"""The page of one run: its verdict, its steps, its results, the end of its log."""
+"""The pages of one run: its verdict, its results and the end of its log; its report, its lineage, another beside it."""
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +14,37 @@ from fluent_pipe.artifacts import PushedModel
 from fluent_pipe.display.charts import inline
 from fluent_pipe.live import Live
 from fluent_pipe.mirror import Root
+from fluent_pipe.report.changes import Changes
+from fluent_pipe.report.lineage import lineage
+from fluent_pipe.report.page import REPORT, page
 from fluent_pipe.report.past import PastRun
+from fluent_pipe.report.sections import Section, sections
+from fluent_pipe.report.verdict import Verdict, verdict
 from fluent_pipe.store import approvals
 from fluent_pipe.store.metadata import StoredRun
 from fluent_pipe.ui.history import History, Runs, run_folder
-from fluent_pipe.ui.outcomes import Outcome, outcome_of
-from fluent_pipe.ui.sections import sections_of
+from fluent_pipe.ui.outcomes import outcome_of
+
+log = logging.getLogger(__name__)
 
 LOG_BYTES = 16_000
 """Of the end of a log that the page shows."""
-REPORT = "report.html"
-
-
-@dataclass(frozen=True)
-class StepRow:
-    """One step in the table of steps."""
-
-    step: str
-    state: str
-    seconds: float | None
-    summary: str
-    folder: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a person asks first: ``tone`` is ``"good"``, ``"warn"``, ``"bad"`` or ``"busy"``."""
-
-    tone: str
-    words: str
-    reasons: Sequence[str] = ()
-    command: str = ""
 
 
 def run_page(history: History, runs: Runs, run: StoredRun) -> dict[str, Any]:
     """What the page of a run shows."""
     past = history.past(run)
-    outcome = outcome_of(run, history.root)
-    folder = run_folder(history.root, run)
     before = runs.before(run)
+    folder = run_folder(history.root, run)
     return {
-        "run": run,
-        "outcome": outcome,
-        "verdict": verdict(outcome, past, history.root),
-        "steps": _steps(past, history.root),
-        "sections": sections_of(past),
+        "outcome": outcome_of(run, history.root),
+        "verdict": _verdict(past),
+        "command": _command(run, history.root),
+        "sections": _sections(history, run, past, before),
         "before": before,
         "log": _log(folder),
         "log_place": str(folder / "log.txt") if folder else "",
-        "facts": _facts(run),
-        "expression": str(run.properties.get("expression", "")),
-        "has_report": run.finished is not None or _has_report(folder),
+        "ended": run.state != "running",
         "has_lineage": bool(past.artifacts),
         **live_page(history, run),
     }
@@ -77,94 +57,18 @@ def live_page(history: History, run: StoredRun) -> dict[str, Any]:
     return {"run": run, "live": said, "left": _left(said)}
 
 
-def _left(said: Live | None) -> float | None:
-    """Seconds left in what runs now, where every part of it knows."""
-    running = [step.left for step in said.steps if step.state == "running"] if said else []
-    known = [left for left in running if left is not None]
-    return max(known) if known and len(known) == len(running) else None
-
-
-def verdict(outcome: Outcome, past: PastRun, root: Root) -> Verdict:
-    """How a run went, in words."""
-    run, why = outcome.run, _sentences(outcome, past)
-    request = approvals.waiting_for(root.home / run.pipeline, run.id) if run.state in ("waiting", "running") else None
-    if request is not None:
-        return Verdict("warn", "Waits for approval", why, request.command(run.id))
-    match run.state:
-        case "running":
-            return Verdict("busy", "Under way")
-        case "succeeded":
-            place = next((str(f["destination"]) for f in _pushes(past) if f.get("pushed")), "")
-            return Verdict("good", f"Pushed {outcome.version} to {place}" if place else "Succeeded", why)
-        case "failed":
-            step = next((s.step for s in run.steps if s.state == "failed"), "")
-            return Verdict("bad", f"Failed in {step}" if step else "Failed", why)
-        case "interrupted":
-            return Verdict("bad", "Interrupted", ["Finished steps stay cached: run the pipeline again to go on."])
-        case state:
-            return Verdict("warn" if why or state == "waiting" else "good", state.capitalize(), why)
-
-
-def _pushes(past: PastRun) -> list[Any]:
-    found = past.artifact(PushedModel)
-    return [found.facts()] if found is not None else []
-
-
-def _sentences(outcome: Outcome, past: PastRun) -> list[str]:
-    reasons = [str(outcome.run.properties.get("reason", ""))]
-    reasons += [str(reason) for facts in _pushes(past) for reason in facts.get("reasons", ())]
-    return [reason for reason in dict.fromkeys(reasons) if reason]
-
-
-def _steps(past: PastRun, root: Root) -> list[StepRow]:
-    rows = []
-    for step in past.stored.steps:
-        made = [a for a in past.artifacts if a.path == step.path]
-        folder = "" if step.path is None else root.url_of(step.path) or str(step.path)
-        gone = step.path is not None and not made
-        words = "its folder is gone" if gone else ", ".join(filter(None, map(_summary, made))) or step.note
-        rows.append(StepRow(step.step, step.state, step.seconds if step.state != "skipped" else None, words, folder))
-    return rows
-
-
-def _summary(artifact: Any) -> str:
+def report(history: History, runs: Runs, run: StoredRun) -> str:
+    """The report as the run left it; made for this once where it is missing, since these pages write nothing."""
+    folder = run_folder(history.root, run)
     try:
-        return str(artifact.summary())
-    except (OSError, ValueError, KeyError, TypeError):  # damaged, or of a component of the user's own
-        return "cannot be read"
-
-
-def _log(folder: Path | None) -> str | None:
-    """The end of the log, from the beginning of a line; None where it is not on this machine."""
-    try:
-        with ((folder or Path("/")) / "log.txt").open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - LOG_BYTES))
-            text = file.read().decode(errors="replace")
+        return (folder / REPORT).read_text(encoding="utf-8") if folder else ""
     except OSError:
-        return None
-    return text if size <= LOG_BYTES else text.partition("\n")[2]
-
-
-def _facts(run: StoredRun) -> list[tuple[str, str]]:
-    """How the run was started, as far as it was recorded."""
-    told = {name: str(run.properties.get(name, "")) for name in ("commit", "command", "runner", "host", "folder")}
-    try:
-        versions = json.loads(str(run.properties.get("versions", "{}")))
-        told["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
-    except (ValueError, AttributeError):
-        told["versions"] = str(run.properties["versions"])
-    return [(name, text) for name, text in told.items() if text]
-
-
-def _has_report(folder: Path | None) -> bool:
-    return folder is not None and (folder / REPORT).is_file()
+        before = runs.before(run)
+        return page(history.past(run), history.past(before) if before else None)
 
 
 def lineage_page(history: History, run: StoredRun) -> dict[str, Any]:
     """What the last result of a run was made from: the pushed model, where there is one."""
-    from fluent_pipe.report.lineage import lineage
-
     artifacts = history.past(run).artifacts
     pushed = [a for a in artifacts if isinstance(a, PushedModel)]
     last = (pushed or artifacts)[-1:]
@@ -174,7 +78,57 @@ def lineage_page(history: History, run: StoredRun) -> dict[str, Any]:
 
 def compare_page(history: History, before: StoredRun, after: StoredRun) -> dict[str, Any]:
     """Two runs, and what differs between them."""
-    from fluent_pipe.report.changes import Changes
-
     body = Changes.between(history.past(before), history.past(after)).drawn(inline)
     return {"before": outcome_of(before, history.root), "after": outcome_of(after, history.root), "body": body}
+
+
+def _left(said: Live | None) -> float | None:
+    """Seconds left in what runs now, where every part of it knows."""
+    running = [step.left for step in said.steps if step.state == "running"] if said else []
+    known = [left for left in running if left is not None]
+    return max(known) if known and len(known) == len(running) else None
+
+
+def _verdict(past: PastRun) -> Verdict:
+    try:
+        return verdict(past)
+    except Exception:  # it reads files that may be damaged
+        log.exception("There is no verdict on run %s", past.stored.id)
+        words = f"It ended as {past.stored.state}. Files that it has left are damaged: the terminal says which."
+        return Verdict(words, "warn")
+
+
+def _command(run: StoredRun, root: Root) -> str:
+    """What a person types to decide, where the run waits for it."""
+    may = run.state in ("waiting", "running")
+    request = approvals.waiting_for(root.home / run.pipeline, run.id) if may else None
+    return request.command(run.id) if request is not None else ""
+
+
+def _sections(history: History, run: StoredRun, past: PastRun, before: StoredRun | None) -> Sequence[Section]:
+    """What the report shows too. A run that has ended does not change, and drawing takes a while: some are kept."""
+    if run.finished is None:
+        return list(sections(past, history.past(before) if before else None))
+    return _kept_sections(history, run.id, before.id if before else "", len(past.artifacts))
+
+
+@lru_cache(maxsize=64)
+def _kept_sections(history: History, run_id: str, before_id: str, artifacts: int) -> Sequence[Section]:  # noqa: ARG001
+    """Those of runs by their ids; drawn anew where folders of the run have been removed since."""
+    runs = history.look()
+    run, before = (history.past(r) if (r := runs.run(name)) else None for name in (run_id, before_id))
+    return list(sections(run, before)) if run else []
+
+
+def _log(folder: Path | None) -> str | None:
+    """The end of the log, from the beginning of a line; None where it is not on this machine."""
+    if folder is None:
+        return None
+    try:
+        with (folder / "log.txt").open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - LOG_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return None
+    return text if size <= LOG_BYTES else text.partition("\n")[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,11 @@ from fluent_pipe.display.markup import clean, tag
 from fluent_pipe.display.text import in_words
 
 HERE = Path(__file__).parent
-STATIC = HERE / "static"
+FILES: Mapping[str, Path] = {
+    **{name: HERE / "static" / name for name in ("page.css", "page.js", "icon.svg")},
+    "report.js": HERE.parent / "report" / "page.js",  # its sections are ours too
+}
+"""Files that the pages ask for, by their names in ``/static/``."""
 MARKS = {
     "running": "▸",
     "succeeded": "✓",
@@ -83,7 +88,7 @@ def part(text: str) -> str:
 @cache
 def static(name: str) -> str:
     """The URL of a file of ours; another one for other content, so that browsers may keep it."""
-    return f"/static/{name}?{hashlib.blake2b((STATIC / name).read_bytes(), digest_size=6).hexdigest()}"
+    return f"/static/{name}?{hashlib.blake2b(FILES[name].read_bytes(), digest_size=6).hexdigest()}"
 
 
 def chip(state: str) -> Markup:

@@ -53,7 +53,7 @@ INPUTS: Mapping[str, Sequence[str]] = {
 }
 HOSTILE = (
     "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
     "{{7*7}}{% raw %}",
     "' onmouseover='alert(1)",
     "bell\x07 null\x00 half a pair\ud800",
