@@ -21,8 +21,8 @@ from fluent_pipe import progress
 from fluent_pipe.execution import Observer, RunState, StepState
 
 PROGRESS_FILE = "progress.json"
-WRITE_SECONDS = 1.0
-"""How often it is written; a change of a step is written at once."""
+LOOK_SECONDS = 1.0
+"""How often a board is looked at."""
 OLD_SECONDS = 20.0
 """A process that has written nothing for so long is dead or stopped; imports of libraries may take some seconds."""
 LEAST_SECONDS = 2.0
@@ -244,49 +244,72 @@ def _live(name: str, step: _Step, at: progress.Progress, now: float) -> LiveStep
     )
 
 
-class Writer(Observer):
-    """Leaves what a board says in the folder of a run, from its first job to its end.
+class Looking(Observer):
+    """Looks at a board now and then, on a thread of its own, from the first job of a run to the run's end.
 
-    A run whose steps are all cached has ended before anybody could look, and writes nothing.
+    A run whose steps are all cached has ended before anybody could look, and no thread is started for it.
+
+    Parameters
+    ----------
+    board
+        Told before this observer is.
     """
 
-    def __init__(self, board: Board, folder: Path) -> None:
-        self._board = board
-        self._file = folder / PROGRESS_FILE
+    def __init__(self, board: Board) -> None:
+        self.board = board
         self._news = threading.Event()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def look(self) -> None:
+        """Look, once a second and when a job begins; not any more when :meth:`finish` is called."""
+
+    def finish(self, state: RunState) -> None:
+        """The run has ended."""
+
     def job(self, steps: Collection[str]) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._keep_writing, name="progress", daemon=True)
+            self._thread = threading.Thread(target=self._keep_looking, name="progress", daemon=True)
             self._thread.start()
         self._news.set()
+
+    def ended(self, state: RunState) -> None:
+        self._over.set()
+        self._news.set()
+        if self._thread is not None:
+            self._thread.join(OLD_SECONDS)  # for ever, if a disk does not answer
+        self.finish(state)
+
+    def _keep_looking(self) -> None:
+        while not self._over.is_set():
+            self._news.clear()
+            self.look()
+            self._over.wait(0.1)  # steps of a job change together
+            self._news.wait(LOOK_SECONDS)
+
+
+class Writer(Looking):
+    """Leaves what a board says in the folder of a run, until the run ends."""
+
+    def __init__(self, board: Board, folder: Path) -> None:
+        super().__init__(board)
+        self._file = folder / PROGRESS_FILE
+
+    def look(self) -> None:
+        """Write it, by one rename; at a change of a step too."""
+        with suppress(OSError):  # on a full disk the run has other worries
+            unfinished = self._file.with_suffix(".unfinished")
+            unfinished.write_text(self.board.now().to_json(), encoding="utf-8")
+            unfinished.replace(self._file)
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
         self._news.set()
 
-    def ended(self, state: RunState) -> None:
-        if self._thread is None:
-            return
-        self._over.set()
-        self._news.set()
-        self._thread.join(OLD_SECONDS)  # of a disk that does not answer
-        with suppress(OSError):
-            self._file.unlink(missing_ok=True)
-
-    def _keep_writing(self) -> None:
-        while not self._over.is_set():
-            self._news.clear()
-            self._write()
-            self._over.wait(0.1)  # steps of a job change together
-            self._news.wait(WRITE_SECONDS)
-
-    def _write(self) -> None:
-        with suppress(OSError):  # on a full disk the run has other worries
-            unfinished = self._file.with_suffix(".unfinished")
-            unfinished.write_text(self._board.now().to_json(), encoding="utf-8")
-            unfinished.replace(self._file)
+    def finish(self, state: RunState) -> None:
+        """Take it away: what has ended is told by the store."""
+        if self._thread is not None:
+            with suppress(OSError):
+                self._file.unlink(missing_ok=True)
 
 
 class Observers(Observer):
