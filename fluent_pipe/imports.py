@@ -35,8 +35,8 @@ def quick_imports() -> Iterator[None]:
 def without_notebook() -> Iterator[None]:
     """Build a Beam graph within this, as if it were not in a notebook.
 
-    Else Beam asks at each transform, which loads IPython. And if it is in one, Beam puts a script into the cell's output
-    that fetches jQuery from a network, for tables of its own.
+    Else Beam asks at each transform, which loads IPython; and if it is in one, Beam puts a script into the cell's
+    output that fetches jQuery from a network, for tables of its own.
     """
     import apache_beam.pipeline as building
 
