@@ -299,8 +299,10 @@ class InfraBlessing(Artifact):
 
     ``infra.json`` holds ``{"blessed": bool, "reasons": [str], "endpoint": url | null, "load_seconds": float | null,
     "latency_ms": {"p50", "p95", "p99"} | null, "memory_mb": float | null, "requests": int, "concurrency": int,
-    "rows": int, "largest_difference": float | null, "compared_with": str | null}``. ``Format-Serving/`` is the model
-    that was served, with ``assets.extra/tf_serving_warmup_requests``; it is there where the model is blessed.
+    "rows": int, "limits": {"load_seconds", "latency_ms", "memory_mb"}, "largest_difference": float | null,
+    "compared_with": str | null}``; a limit that was not set is null, and that of the latency is for p95.
+    ``Format-Serving/`` is the model that was served, with ``assets.extra/tf_serving_warmup_requests``; it is there
+    where the model is blessed.
     """
 
     facts_file = "infra.json"

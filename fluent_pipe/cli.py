@@ -122,7 +122,7 @@ def show(
     root: Root = None,
     metadata: Metadata = None,
 ) -> None:
-    """Print one past run: its steps, their times and folders, what it waits for, and the log."""
+    """Print one past run: its steps, their times and folders, what it waits for, its log and report."""
     from fluent_pipe.display.text import text_table
     from fluent_pipe.store import approvals
 
@@ -148,6 +148,9 @@ def show(
         print(f"waiting for approval: {request.command(found.id)}")
     log = where.home / found.pipeline / "runs" / found.id / "log.txt"
     print(f"log: {log if log.exists() else where.url_of(log) or log}")
+    report = log.with_name("report.html")
+    if report.exists() or where.url:
+        print(f"report: {report if report.exists() else where.url_of(report)}")
 
 
 @app.command(epilog=EXIT_CODES)

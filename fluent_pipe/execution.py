@@ -7,6 +7,7 @@ moment goes on, next time, after the last published step.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -17,7 +18,15 @@ from typing import Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
-from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, RunnerError, StoreError, TemplateWritten
+from fluent_pipe.errors import (
+    AnomaliesFound,
+    ApprovalPending,
+    FluentPipeError,
+    ResourceError,
+    RunnerError,
+    StoreError,
+    TemplateWritten,
+)
 from fluent_pipe.job import Job
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
@@ -25,6 +34,7 @@ from fluent_pipe.remote import is_remote
 from fluent_pipe.runners.base import Place, Runner, Session
 from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
+from fluent_pipe.steps.paths import read
 from fluent_pipe.store.content import FileHashes
 from fluent_pipe.store.files import clean_abandoned, sweep_unrecorded, writing
 from fluent_pipe.store.manifest import Manifest, row_names
@@ -49,6 +59,9 @@ class Observer:
 
     def started(self, steps: Collection[str]) -> None:
         """The run begins; ids of its steps in order."""
+
+    def job(self, steps: Collection[str]) -> None:
+        """These steps begin to run, as one Beam job."""
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
         """A step is in a new state; ``seconds`` it took and a few words where known."""
@@ -86,6 +99,8 @@ class Execution:
         Cache keys by step, as far as they are known at the present job.
     ran
         Seconds of the steps that ran.
+    jobs
+        Ids of the steps of each Beam job that ended well.
     loading
         Seconds spent importing the libraries that the steps stand on.
     """
@@ -104,6 +119,7 @@ class Execution:
     loading: float = 0.0
     skipped: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str | None] = field(default_factory=dict)
+    jobs: list[tuple[str, ...]] = field(default_factory=list)
     _answers: dict[int, bool] = field(default_factory=dict)
 
     def execute(self) -> RunState:
@@ -251,11 +267,12 @@ class Execution:
         refusal = step.refused(stored.artifacts[0].facts())
         if refusal is not None:
             self.observer.changed(step.id, "failed")
+            if isinstance(refusal, AnomaliesFound):
+                refusal.left = stored.artifacts[0]
             raise refusal
 
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:
-        for step in job:
-            self.observer.changed(step.id, "running")
+        self.observer.job([s.id for s in job])
         shared_disk = self.runner.capabilities().shared_disk
         with stage(self.root, self.name, shared_disk=shared_disk) as staging, ExitStack() as held:
             begun = time.monotonic()
@@ -277,6 +294,7 @@ class Execution:
                 staging.discard()  # first, since the record needs room
                 self._record_failed(next(s for s in job if s.id == failed), time.monotonic() - begun, error)
                 raise
+            self.jobs.append(tuple(s.id for s in job))
             shares = _shares(job, seconds, time.monotonic() - begun)
             for step in job:
                 inputs = {f: artifact(self.done, ref) for f, ref in step.inputs().items()}
@@ -323,7 +341,7 @@ class Execution:
             seconds=seconds,
             produces=tuple(kind.__name__ for kind in step.produces),
             inputs=self.store.read_by(inputs),
-            properties=_properties(step, staged.folder, staged.fingerprint),
+            properties={"job": len(self.jobs), **_properties(step, staged.folder, staged.fingerprint)},
             files=staged.files,
             rows=row_names(staged.files, step.produces),
         )
@@ -349,7 +367,13 @@ def _note(stored: StoredExecution) -> str:
 
 
 def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int | float]:
-    """What later look-ups ask for."""
+    """What later look-ups ask for, and which files from outside were read."""
+    found = read(step.source_files())
+    files = {"sources": json.dumps(found)} if found else {}
+    return {**files, **_verdict(step, path, fingerprint)}
+
+
+def _verdict(step: Step, path: Path, fingerprint: str) -> dict[str, int]:
     if ModelBlessing in step.produces:
         return {"approved": int(ModelBlessing(path, fingerprint, step.id).facts()["blessed"])}
     if Anomalies in step.produces:

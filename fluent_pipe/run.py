@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fluent_pipe import hooks, results
 from fluent_pipe.artifacts import (
@@ -28,14 +31,27 @@ from fluent_pipe.artifacts import (
     Statistics,
     TransformGraph,
 )
-from fluent_pipe.errors import FluentPipeError, Interrupted, RunnerError, StepFailed, StoreError, TemplateWritten
+from fluent_pipe.errors import (
+    AnomaliesFound,
+    ArgumentError,
+    FluentPipeError,
+    Interrupted,
+    RunnerError,
+    StepFailed,
+    StoreError,
+    TemplateWritten,
+)
 from fluent_pipe.execution import Execution, Observer, RunState
 from fluent_pipe.interrupts import interruptible
+from fluent_pipe.live import Board, Observers, Writer
 from fluent_pipe.logs import logged
 from fluent_pipe.mirror import Root
-from fluent_pipe.plan import Plan, make_plan
+from fluent_pipe.plan import make_plan
+from fluent_pipe.report.page import REPORT, write_report
+from fluent_pipe.report.reproduce import Commit, recorded
 from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.named import chosen, is_named
+from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.connection import DATABASE_FILE
 from fluent_pipe.store.content import FileHashes
@@ -44,13 +60,18 @@ from fluent_pipe.store.manifests import Manifests
 from fluent_pipe.store.metadata import MetadataStore, StoredExecution
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from fluent_pipe.display.charts import Embed
+    from fluent_pipe.display.terminal import Telling
     from fluent_pipe.pipeline import Pipeline
+    from fluent_pipe.report.lineage import Lineage
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(results.Drawn):
     """What one execution of a pipeline left.
 
     Each result is read from disk when it is asked for; one that the pipeline does not make is an error that says
@@ -69,7 +90,7 @@ class Run:
     timings
         Seconds of each step; none for one taken from the cache.
     folder
-        Where the run's log lies.
+        Where the run's log and its report lie.
     skipped
         Why steps were skipped, by step: the condition of ``when`` that did not hold, with its file and line.
     """
@@ -82,6 +103,9 @@ class Run:
     _artifacts: tuple[Artifact, ...] = field(repr=False)
     skipped: Mapping[str, str] = field(default_factory=dict)
     _skipped_by_type: Mapping[type[Artifact], str] = field(default_factory=dict, repr=False)
+    _steps: tuple[Step, ...] = field(default=(), repr=False)
+    _jobs: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    _store: tuple[Root, str | None] | None = field(default=None, repr=False)
 
     @property
     def made(self) -> frozenset[str]:
@@ -95,8 +119,11 @@ class Run:
 
     @property
     def statistics(self) -> results.StatisticsResult:
-        """TFDV statistics by split."""
-        return results.StatisticsResult(self._get(Statistics))
+        """TFDV statistics by split, with the anomalies that were found in them."""
+        statistics = self._get(Statistics)
+        later = dropwhile(lambda a: a.path != statistics.path, self._artifacts)
+        anomalies = [results.AnomaliesResult(a) for a in later if isinstance(a, Anomalies)]
+        return results.StatisticsResult(statistics, anomalies[-1] if anomalies else None)
 
     @property
     def schema(self) -> results.SchemaResult:
@@ -153,8 +180,54 @@ class Run:
         """Predictions of ``bulk_infer``, or why there are none."""
         return results.PredictionsResult(self._get(Predictions))
 
+    @property
+    def lineage(self) -> Lineage:
+        """What the run's last artifact was made from, back to the files; of the pushed model, if there is one."""
+        from fluent_pipe.report.lineage import lineage
+
+        if not self._artifacts or self._store is None:
+            raise StepFailed(f"This run of {self.pipeline!r} left nothing.")
+        root, metadata = self._store
+        pushed = [a for a in self._artifacts if isinstance(a, PushedModel)]
+        with MetadataStore.open(root, metadata, create=False) as store:
+            return lineage(store, (pushed or self._artifacts)[-1])
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.results.pipeline import draw_run
+
+        heading = f"Run {self.id} of {self.pipeline}: {self.state}"
+        return draw_run(heading, self._steps, self._jobs, self.timings, self._artifacts, self.skipped, embed)
+
     def __repr__(self) -> str:
-        return f"Run {self.id} of {self.pipeline}: {self.state}\n{self.timings!r}"
+        came = "".join(f"\n{words}" for words in results.came_of(self._artifacts))
+        return f"Run {self.id} of {self.pipeline}: {self.state}{came}\n{self.timings!r}"
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """The run's report: one HTML file that needs nothing but itself.
+
+        Parameters
+        ----------
+        path
+            File to copy it to; folders above it are made. Default: where the run has left it, in :attr:`folder`.
+
+        Raises
+        ------
+        StoreError
+            If the run has left none, or ``path`` cannot be written.
+        """
+        left = self.folder / REPORT
+        if not left.is_file():
+            fact = "It is written when the run has ended" if self.state == "running" else "This run has left no report"
+            raise StoreError(f"{fact}.", where=str(left), fix=f"{self.folder / 'log.txt'} says why if it failed.")
+        if path is None:
+            return left
+        target = Path(path)
+        if target.is_dir():
+            raise StoreError("This is a folder.", where=str(target), fix=f"Give a file: {target / REPORT}.")
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(left, target)
+        return target
 
     def artifact(self, kind: type[A], *, step: str | None = None) -> A:
         """The artifact of a type: of one of your own, or of the library's.
@@ -183,11 +256,34 @@ class Run:
         last = found[-1]
         return kind(last.path, last.fingerprint, last.step, last.execution, last.url)
 
+    def result(self, step: str | None = None) -> results.Result[Any]:
+        """What a step left first, as a thing that draws itself.
+
+        Parameters
+        ----------
+        step
+            Its id. Default: the last one.
+
+        Raises
+        ------
+        StepFailed
+            If there is no such step, or it left nothing in this run.
+        """
+        ids = [name for name, *_ in self.timings.steps]
+        asked = ids[-1] if step is None else step
+        found = next((a for a in self._artifacts if a.step == asked), None)
+        if found is None:
+            why = f"{self.skipped[asked]}." if asked in self.skipped else f"It is {self.timings.undone.get(asked)}."
+            there = list(dict.fromkeys(a.step for a in self._artifacts))
+            fact = f"{asked} left nothing in this run. {why}" if asked in ids else f"This run had no step {asked!r}."
+            raise StepFailed(fact, got=asked, valid=there)
+        return results.result_of(found)
+
     def _get(self, kind: type[Artifact]) -> Any:
         return self.artifact(kind)
 
 
-def plan(pipeline: Pipeline, runner: Runner | str | None = None) -> Plan:
+def plan(pipeline: Pipeline, runner: Runner | str | None = None) -> results.PlanResult:
     """The pipeline's plan against what its store holds; of a runner that is named it says what this can do."""
     runs_on = chosen(runner) if runner is not None or is_named() else None
     root = Root.of(pipeline.root)
@@ -199,7 +295,8 @@ def plan(pipeline: Pipeline, runner: Runner | str | None = None) -> Plan:
         store.sync(pipeline.name)
     hashes = FileHashes(root.home / "file_hashes.sqlite") if there else None
     made = make_plan(pipeline.name, pipeline.steps, store, hashes)
-    return replace(made, runner=f"{runs_on.name}, {runs_on.capabilities()}") if runs_on is not None else made
+    told = f"{runs_on.name}, {runs_on.capabilities()}" if runs_on is not None else ""
+    return results.PlanResult(made.name, made.steps, made.jobs, told)
 
 
 def run(
@@ -207,9 +304,15 @@ def run(
     *,
     runner: Runner | str | None = None,
     refresh: frozenset[str] = frozenset(),
-    show_progress: bool = True,
+    telling: Telling = "everything",
 ) -> Run:
-    """Run a pipeline; see :meth:`fluent_pipe.pipeline.Pipeline.run`."""
+    """Run a pipeline; see :meth:`fluent_pipe.pipeline.Pipeline.run`.
+
+    Parameters
+    ----------
+    telling
+        How much is told while it runs.
+    """
     from fluent_pipe.display.terminal import observer
 
     if not pipeline.steps:
@@ -218,6 +321,7 @@ def run(
     root = Root.of(pipeline.root)
     _check_reach(root, runner)
     runner.check()
+    commit = Commit.of(pipeline)
     run_id = new_execution_name()
     folder = root.home / pipeline.name / "runs" / run_id
     if root.url:
@@ -226,9 +330,11 @@ def run(
     store.sync(pipeline.name)
     with writing(folder):
         folder.mkdir(parents=True)
-    store.begin_run(pipeline.name, run_id, {"expression": repr(pipeline)})
-    with _log_uploaded(root, folder), logged(folder / "log.txt") as terminal:
-        watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
+    store.begin_run(pipeline.name, run_id, recorded(pipeline, runner, commit))
+    with _uploaded(root, folder), logged(folder / "log.txt") as terminal:
+        board = Board(run_id, pipeline.name)
+        shown = observer(board, terminal, folder / "log.txt", telling)
+        watching = Observers(board, shown, Writer(board, folder))
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
             return hooks.holds(condition, _made(execution, "running", folder, seen))
@@ -237,17 +343,49 @@ def run(
         try:
             state = _execute(execution, watching)
         except Exception as error:
+            _report(store, run_id, terminal if telling == "everything" else None)
             if not isinstance(error, KeyboardInterrupt | TemplateWritten):
                 failure = hooks.Failure(run_id, pipeline.name, getattr(error, "step", None), error, folder / "log.txt")
                 with suppress(KeyboardInterrupt):  # of a hook that hangs; the run's own error is the one to tell
                     hooks.tell([h for h in pipeline.hooks if h.on == "failure"], failure, terminal)
             raise
+        _report(store, run_id, terminal if telling == "everything" else None)
         made = _made(execution, state, folder, execution.done)
         try:
             hooks.tell([h for h in pipeline.hooks if h.on == "success"], made, terminal)
         except KeyboardInterrupt:
             raise Interrupted(f"on_success was stopped. The run itself has ended: {state}.") from None
     return made
+
+
+def show(
+    pipeline: Pipeline,
+    *,
+    runner: Runner | str | None,
+    refresh: frozenset[str],
+    telling: Telling,
+    options: Mapping[str, Any],
+) -> None:
+    """Run a pipeline and draw what its last step left; see :meth:`fluent_pipe.pipeline.Pipeline.show`."""
+    last = pipeline.steps[-1] if pipeline.steps else None
+    valid = results.shows_with(last.produces[0]) if last is not None else []
+    for name in options:
+        if last is not None and name not in valid:
+            known = [*valid, "runner", "refresh", "progress"]
+            raise ArgumentError(f"What {last.id} leaves is not shown by {name}=.", got=name, valid=known)
+    try:
+        made = run(pipeline, runner=runner, refresh=refresh, telling=telling)
+    except AnomaliesFound as error:
+        if error.left is not None:
+            ours = last is not None and error.step == last.id
+            results.result_of(error.left).show(**(options if ours else {}))
+        raise
+    if made.timings.undone:
+        from fluent_pipe.report.terminal import terminal_report
+
+        print(terminal_report(made))
+    else:
+        made.result().show(**options)
 
 
 def _check_reach(root: Root, runner: Runner) -> None:
@@ -261,15 +399,28 @@ def _check_reach(root: Root, runner: Runner) -> None:
         )
 
 
+def _report(store: MetadataStore, run_id: str, terminal: TextIO | None) -> None:
+    """Write the report of a run that has ended, and name it; that it cannot be written is no reason to fail."""
+    try:
+        path = write_report(store, run_id)
+    except Exception:
+        log.exception("The report could not be written")
+        return
+    if terminal is not None:
+        terminal.write(f"Report: {path}\n")
+
+
 @contextmanager
-def _log_uploaded(root: Root, folder: Path) -> Iterator[None]:
-    """Leave the log of the run in ``folder`` on an object store too; that it cannot be is no reason to fail."""
+def _uploaded(root: Root, folder: Path) -> Iterator[None]:
+    """Leave log and report of the run in ``folder`` on an object store too; that it cannot be is no reason to fail."""
     try:
         yield
     finally:
         if root.url:
             with suppress(StoreError):
-                Manifests(root.url).put_log(folder.parent.parent.name, folder.name, folder / "log.txt")
+                for file in (folder / "log.txt", folder / REPORT):
+                    if file.is_file():
+                        Manifests(root.url).put_of_run(folder.parent.parent.name, folder.name, file)
 
 
 def _execute(execution: Execution, watching: Observer) -> RunState:
@@ -316,4 +467,16 @@ def _made(execution: Execution, state: RunState, folder: Path, done: Mapping[str
     skipped = {kind: s.id for s in execution.steps if s.id in execution.skipped for kind in s.produces}
     artifacts = tuple(a for step in execution.steps if step.id in done for a in done[step.id].artifacts)
     timings = _timings(execution)
-    return Run(execution.run_id, execution.name, state, timings, folder, artifacts, dict(execution.skipped), skipped)
+    return Run(
+        execution.run_id,
+        execution.name,
+        state,
+        timings,
+        folder,
+        artifacts,
+        dict(execution.skipped),
+        skipped,
+        execution.steps,
+        tuple(execution.jobs),
+        (execution.root, execution.store.url),
+    )

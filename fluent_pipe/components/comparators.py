@@ -8,7 +8,8 @@ from typing import Any, Literal
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from fluent_pipe.components.statistics import Dataset, Feature, all_rows, common, name_of, on_common_cells
+from fluent_pipe.components.common_cells import on_common_cells
+from fluent_pipe.components.statistics_protos import Dataset, Feature, all_rows, common, name_of
 from fluent_pipe.errors import InputError
 from fluent_pipe.steps.base import Pairs
 from fluent_pipe.steps.limits import Distance

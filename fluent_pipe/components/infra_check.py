@@ -128,6 +128,11 @@ class InfraCheck:
             "endpoint": self._step.endpoint,
             "requests": self._answered,
             "concurrency": self._step.concurrency,
+            "limits": {
+                "load_seconds": self._step.max_load_seconds,
+                "latency_ms": self._step.max_latency_ms,
+                "memory_mb": self._step.max_memory_mb,
+            },
             **self._found,
         }
 

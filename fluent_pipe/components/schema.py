@@ -14,7 +14,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import SchemaInput, StatisticsInput
-from fluent_pipe.components.statistics import all_rows, common, name_of, split_names, together
+from fluent_pipe.components.statistics import split_names, together
+from fluent_pipe.components.statistics_protos import all_rows, common, name_of
 from fluent_pipe.errors import FluentPipeError, InputError, UserCodeError
 from fluent_pipe.steps import data
 from fluent_pipe.steps.functions import UserFunction

@@ -24,7 +24,8 @@ from fluent_pipe.components.comparators import (
     without_comparators,
 )
 from fluent_pipe.components.inputs import SchemaInput, StatisticsInput
-from fluent_pipe.components.statistics import Dataset, all_rows, common, load, name_of, value_counts
+from fluent_pipe.components.statistics import load
+from fluent_pipe.components.statistics_protos import Dataset, all_rows, common, name_of, value_counts
 from fluent_pipe.errors import InputError
 from fluent_pipe.steps import data
 from fluent_pipe.steps.base import Pairs

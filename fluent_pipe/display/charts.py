@@ -122,8 +122,8 @@ def short(value: float | None) -> str:
 
     Examples
     --------
-    >>> [short(v) for v in (0.123456, 12, 1234567, 1.5e-7, None)]
-    ['0.123', '12', '1.23M', '1.5e-07', '']
+    >>> [short(v) for v in (0.123456, 12, 1348.9, 1234567, 1.5e-7, None)]
+    ['0.123', '12', '1,349', '1.23M', '1.5e-07', '']
     """
     if value is None:
         return ""
@@ -132,7 +132,23 @@ def short(value: float | None) -> str:
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
-    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
+
+
+def told_apart(values: Sequence[float]) -> list[str]:
+    """Numbers in few characters, but as many as it takes to tell them apart.
+
+    Examples
+    --------
+    >>> told_apart([0.7311, 0.7312]), told_apart([0, 500, 1000])
+    (['0.7311', '0.7312'], ['0', '500', '1,000'])
+    """
+    texts = [short(v) for v in values]
+    for digits in range(4, 16):
+        if len(set(texts)) == len(set(values)):
+            break
+        texts = [f"{v:,.{digits}g}" for v in values]
+    return texts
 
 
 def fitted(text: str, width: float, size: float = 11) -> str:
@@ -158,10 +174,11 @@ def label(
 def x_axis(scale: Scale, y: float, *, title: str = "", count: int = 5, grid: float = 0) -> Markup:
     """Ticks below a line at ``y``, with grid lines up to ``grid`` pixels high and a title in the middle below."""
     parts = [tag("line", x1=scale.range[0], x2=scale.range[1], y1=y, y2=y, stroke=INK)]
-    for tick in ticks(*scale.domain, count):
+    there = ticks(*scale.domain, count)
+    for tick, text in zip(there, told_apart(there), strict=True):
         x = scale(tick)
         parts.append(tag("line", x1=x, x2=x, y1=y - grid, y2=y + 3, stroke=FAINT))
-        parts.append(label(x, y + 14, short(tick), anchor="middle"))
+        parts.append(label(x, y + 14, text, anchor="middle"))
     if title:
         parts.append(label(sum(scale.range) / 2, y + 28, title, anchor="middle"))
     return joined(parts)
@@ -170,10 +187,11 @@ def x_axis(scale: Scale, y: float, *, title: str = "", count: int = 5, grid: flo
 def y_axis(scale: Scale, x: float, *, title: str = "", count: int = 4, grid: float = 0) -> Markup:
     """Ticks left of ``x``, with grid lines ``grid`` pixels long and a title above the top, set to the left."""
     parts = []
-    for tick in ticks(min(scale.domain), max(scale.domain), count):
+    there = ticks(min(scale.domain), max(scale.domain), count)
+    for tick, text in zip(there, told_apart(there), strict=True):
         y = scale(tick)
         parts.append(tag("line", x1=x - 3, x2=x + grid, y1=y, y2=y, stroke=FAINT))
-        parts.append(label(x - 5, y + 4, short(tick), anchor="end"))
+        parts.append(label(x - 5, y + 4, text, anchor="end"))
     if title:
         parts.append(label(x - 5, min(scale.range) - 9, title))
     return joined(parts)

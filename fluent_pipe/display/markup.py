@@ -32,7 +32,7 @@ def clean(text: str) -> str:
     )
 
 
-def tag(name: str, *children: Child | Iterable[Child], **attributes: str | float | bool | None) -> Markup:
+def tag(name: str, /, *children: Child | Iterable[Child], **attributes: str | float | bool | None) -> Markup:
     """An element.
 
     Parameters

@@ -42,13 +42,14 @@ class PastRun:
 
     @classmethod
     def before(cls, store: MetadataStore, stored: StoredRun) -> PastRun | None:
-        """The newest run of the same pipeline that began before this one and came to its end."""
-        earlier = [
-            r
-            for r in store.runs(stored.pipeline, limit=200)
-            if r.started < stored.started and r.state not in ("running", "interrupted")
-        ]
-        return cls.of(store, earlier[0]) if earlier else None
+        """The run of the same pipeline to compare with: the newest that began before this one and came to its end.
+
+        One that failed counts only where no other did better: it has little to compare with.
+        """
+        earlier = [r for r in store.runs(stored.pipeline, limit=100) if r.started < stored.started]
+        ended = [r for r in earlier if r.state not in ("running", "interrupted", "template written")]
+        chosen = next((r for r in ended if r.state != "failed"), ended[0] if ended else None)
+        return cls.of(store, chosen) if chosen is not None else None
 
     def artifact(self, kind: type[A]) -> A | None:
         """The last artifact of a type; None if the run left none."""

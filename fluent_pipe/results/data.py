@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluent_pipe.artifacts import (
@@ -16,7 +19,11 @@ from fluent_pipe.results.tables import Tabular
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from markupsafe import Markup
     from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+    from fluent_pipe.display.anomalies import Trouble
+    from fluent_pipe.display.charts import Embed
 
 
 class ExamplesResult(Tabular[Examples]):
@@ -34,9 +41,30 @@ class ExamplesResult(Tabular[Examples]):
             raise ArgumentError(f"There is no split {split!r}.", got=split, valid=there)
         return pq.ParquetDataset([str(f) for f in self.artifact.files(split)], use_legacy_dataset=False).read()
 
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.examples import draw_examples
 
+        return draw_examples(self.artifact.facts(), embed)
+
+    def __repr__(self) -> str:
+        from fluent_pipe.display.examples import examples_text
+
+        return examples_text(self.artifact.facts())
+
+
+@dataclass(frozen=True, repr=False)
 class StatisticsResult(Tabular[Statistics]):
-    """TFDV statistics; one row a split and column."""
+    """TFDV statistics; one row a split and column.
+
+    Parameters
+    ----------
+    artifact
+        Where they lie.
+    anomalies
+        What ``validate`` found in them, drawn beside them; None if they were not validated.
+    """
+
+    anomalies: AnomaliesResult | None = None
 
     def proto(self, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
         """TFDV's own proto of one split."""
@@ -55,6 +83,24 @@ class StatisticsResult(Tabular[Statistics]):
     def rows(self) -> list[dict[str, Any]]:
         """Key numbers by split and column; counts in values, shares in [0, 1]."""
         return [_statistics_row(split, f) for split in self.splits for f in self.proto(split).datasets[0].features]
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.statistics import draw_statistics
+
+        return draw_statistics(self._protos(), embed, self._trouble())
+
+    def __repr__(self) -> str:
+        from fluent_pipe.display.statistics_text import statistics_text
+
+        return statistics_text(self._protos(), self._trouble())
+
+    def _protos(self) -> Mapping[str, Any]:
+        return {split: self.proto(split) for split in self.splits}
+
+    def _trouble(self) -> Trouble | None:
+        from fluent_pipe.display.anomalies import Trouble
+
+        return Trouble.from_facts(self.anomalies.artifact.facts()) if self.anomalies is not None else None
 
 
 def _statistics_row(split: str, feature: Any) -> dict[str, Any]:
@@ -82,10 +128,7 @@ class SchemaResult(Tabular[Schema]):
 
     def proto(self) -> schema_pb2.Schema:
         """TFDV's own proto."""
-        from google.protobuf import text_format
-        from tensorflow_metadata.proto.v0 import schema_pb2
-
-        return text_format.Parse((self.path / "schema.pbtxt").read_text(encoding="utf-8"), schema_pb2.Schema())
+        return _schema(self.path / "schema.pbtxt")
 
     def rows(self) -> list[dict[str, Any]]:
         """Column, type, presence and domain."""
@@ -102,6 +145,23 @@ class SchemaResult(Tabular[Schema]):
             }
             for f in schema.feature
         ]
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.schema import draw_schema
+
+        return draw_schema(self.proto(), embed)
+
+    def __repr__(self) -> str:
+        from fluent_pipe.display.schema import schema_text
+
+        return schema_text(self.proto())
+
+
+def _schema(file: Path) -> schema_pb2.Schema:
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    return text_format.Parse(file.read_text(encoding="utf-8"), schema_pb2.Schema())
 
 
 class AnomaliesResult(Tabular[Anomalies]):
@@ -121,8 +181,15 @@ class AnomaliesResult(Tabular[Anomalies]):
         """Comparisons that were asked for and could not be made, and why."""
         return list(self.artifact.facts()["notes"])
 
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.anomalies import draw_anomalies
+
+        return draw_anomalies(self.artifact.facts(), embed)
+
     def __repr__(self) -> str:
-        return "\n".join([super().__repr__() if self.rows() else "no anomalies", *self.notes])
+        from fluent_pipe.display.anomalies import anomalies_text
+
+        return anomalies_text(self.artifact.facts())
 
 
 class TransformResult(Tabular[TransformGraph]):
@@ -133,3 +200,25 @@ class TransformResult(Tabular[TransformGraph]):
         facts = self.artifact.facts()
         roles = {facts["label"]: "label", facts["weight"]: "weight"}
         return [{"feature": n, **f, "role": roles.get(n, "")} for n, f in facts["features"].items()]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Types of the raw columns that go in, by name."""
+        from fluent_pipe.display.schema import type_name
+
+        return {f.name: type_name(f) for f in _schema(self.path / "metadata" / "schema.pbtxt").feature}
+
+    @property
+    def sources(self) -> dict[str, Sequence[str]]:
+        """Columns that each feature is made of, where the stored graph tells."""
+        return {}
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.transform import draw_transform
+
+        return draw_transform(self.artifact.facts(), self.columns, self.sources, embed)
+
+    def __repr__(self) -> str:
+        from fluent_pipe.display.transform import transform_text
+
+        return transform_text(self.artifact.facts(), self.columns, self.sources)

@@ -21,6 +21,9 @@ from fluent_pipe.steps.destinations import REJECTED, holds, names_at
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from markupsafe import Markup
+
+    from fluent_pipe.display.charts import Embed
 
 
 class ApprovalResult(Result[Approval]):
@@ -43,6 +46,11 @@ class ApprovalResult(Result[Approval]):
 
     def __bool__(self) -> bool:
         return self.approved
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.verdicts import draw_approval
+
+        return draw_approval(self.artifact.facts())
 
     def __repr__(self) -> str:
         facts = self.artifact.facts()
@@ -84,22 +92,18 @@ class InfraResult(Tabular[InfraBlessing]):
         return memory
 
     def rows(self) -> list[dict[str, Any]]:
-        """Figure and value, of those that were measured."""
-        facts = self.artifact.facts()
-        latency = facts["latency_ms"] or {}
-        measured = {
-            "seconds to load": facts["load_seconds"],
-            **{f"latency {percentile}, ms": value for percentile, value in latency.items()},
-            "memory, MB": facts["memory_mb"],
-            "requests": facts["requests"],
-            "concurrency": facts["concurrency"],
-            "rows compared": facts["rows"],
-            "largest difference": facts["largest_difference"],
-        }
-        return [{"figure": name, "value": value} for name, value in measured.items() if value is not None]
+        """Figure, value and limit, of those that were measured; the limit where there are any."""
+        from fluent_pipe.display.verdicts import infra_rows
+
+        return infra_rows(self.artifact.facts())
 
     def __bool__(self) -> bool:
         return self.blessed
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.verdicts import draw_infra
+
+        return draw_infra(self.artifact.facts(), embed)
 
     def __repr__(self) -> str:
         head = "infra-blessed" if self.blessed else "not infra-blessed:"
@@ -128,6 +132,11 @@ class PushedResult(Result[PushedModel]):
 
     def __bool__(self) -> bool:
         return self.version is not None
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.verdicts import draw_pushed
+
+        return draw_pushed(self.artifact.facts())
 
     def __repr__(self) -> str:
         if self:
@@ -202,22 +211,31 @@ class PredictionsResult(Result[Predictions]):
     def __bool__(self) -> bool:
         return bool(self.artifact.facts()["scored"])
 
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.verdicts import draw_predictions
+
+        return draw_predictions(self.artifact.facts(), *self._head(), embed)
+
     def __repr__(self) -> str:
         if not self:
             return "not scored:\n" + "\n".join(f"  {r}" for r in self.reasons)
         facts = self.artifact.facts()
         failed = facts["failed"]
         aside = f"; {failed:,} {'row' if failed == 1 else 'rows'} aside, see rejected" if failed else ""
-        return f"{facts['rows']:,} rows scored, in {self.destination}{aside}\n{self._head()}".rstrip()
+        rows, note = self._head()
+        head = text_table(rows) if rows else note
+        return f"{facts['rows']:,} rows scored, in {self.destination}{aside}\n{head}".rstrip()
 
-    def _head(self) -> str:
+    def _head(self) -> tuple[list[dict[str, Any]], str]:
+        """The first rows, or why there are none."""
         from fluent_pipe.arrow.reading_back import first_rows
 
         facts = self.artifact.facts()
+        if not facts["scored"]:
+            return [], ""
         if not holds(facts):
-            return "(they are gone: the folder was removed, or written anew)"
-        rows = first_rows(self.files, facts["format"], 5)
-        return text_table(rows) if rows else ""
+            return [], "(they are gone: the folder was removed, or written anew)"
+        return first_rows(self.files, facts["format"], 5), ""
 
 
 def _place(location: str) -> Path | str:

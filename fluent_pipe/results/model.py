@@ -1,21 +1,17 @@
-"""What steps that make and judge a model leave: trials, history, metrics, the verdict."""
+"""What steps that make a model leave: trials, and the history of training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fluent_pipe.artifacts import (
-    Evaluation,
-    HyperParameters,
-    Model,
-    ModelBlessing,
-)
-from fluent_pipe.display.text import text_table
-from fluent_pipe.errors import ArgumentError
+from fluent_pipe.artifacts import HyperParameters, Model
 from fluent_pipe.results.tables import Tabular
-from fluent_pipe.steps.metrics import lower_is_better
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from fluent_pipe.display.charts import Embed
 
 
 class TrialsResult(Tabular[HyperParameters]):
@@ -50,17 +46,15 @@ class TrialsResult(Tabular[HyperParameters]):
             for t in trials
         ]
 
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.trials import draw_trials
+
+        return draw_trials(self.artifact.facts(), embed)
+
     def __repr__(self) -> str:
-        facts = self.artifact.facts()
-        if not facts["trials"]:
-            return text_table([{"hyperparameter": n, "value": v} for n, v in self.best.items()])
-        rows = self.rows()
-        metrics = {n for t in facts["trials"] for n in t["metrics"]}
-        failed = any(t["reason"] for t in facts["trials"])
-        hidden = {*metrics, "tuner/bracket", "tuner/round", "tuner/initial_epoch", *(() if failed else ("reason",))}
-        shown = [n for n in rows[0] if n not in hidden]
-        best = f"best: trial {facts['best']} by {facts['objective']} ({facts['direction']})"
-        return "\n".join([text_table(rows, shown), best, *facts["notes"]])
+        from fluent_pipe.display.trials import trials_text
+
+        return trials_text(self.artifact.facts())
 
 
 class ModelResult(Tabular[Model]):
@@ -73,9 +67,9 @@ class ModelResult(Tabular[Model]):
 
     def rows(self) -> list[dict[str, Any]]:
         """Epoch and the metrics that Keras reported."""
-        history = self.artifact.facts()["history"]
-        epochs = len(next(iter(history.values()), []))
-        return [{"epoch": e + 1, **{m: v[e] for m, v in history.items()}} for e in range(epochs)]
+        from fluent_pipe.display.training import epoch_rows
+
+        return epoch_rows(self.artifact.facts()["history"])
 
     @property
     def warm_start(self) -> dict[str, Any] | None:
@@ -83,127 +77,12 @@ class ModelResult(Tabular[Model]):
         began = self.artifact.facts().get("warm_start")
         return dict(began) if began and began["from"] else None
 
-    def __repr__(self) -> str:
-        began = self.artifact.facts().get("warm_start")
-        if not began:
-            return super().__repr__()
-        lines = [f"Warm start from {began['from']}." if began["from"] else began["note"]]
-        for feature, words in began["mapped"].items():
-            lines.append(f"  {feature}: " + ", ".join(f"{count:,} words {what}" for what, count in words.items()))
-        return "\n".join([*lines, super().__repr__()])
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.training import draw_training
 
-
-class EvaluationResult(Tabular[Evaluation]):
-    """Metrics by slice; the overall slice first."""
-
-    @property
-    def metrics(self) -> dict[str, float | None]:
-        """Overall metrics."""
-        return dict(self.artifact.facts()["slices"][0]["metrics"])
-
-    @property
-    def searched(self) -> bool:
-        """Whether slices were searched for, by ``evaluate(slices="auto")``."""
-        return "found" in self.artifact.facts()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Slice and its metrics; beside a metric with a confidence interval its ends: ``auc_low``, ``auc_high``."""
-        return [
-            {"slice": slice_name(s["slice"]), **_with_intervals(s["metrics"], s.get("intervals", {}))}
-            for s in self.artifact.facts()["slices"]
-        ]
-
-    def worst(self, count: int = 10, *, metric: str | None = None, at_least: int = 100) -> list[dict[str, Any]]:
-        """The slices where the model is worst.
-
-        Where slices were searched for, those that were found: significantly worse than all other rows, ordered by how
-        much worse they are at least. Each has its mean loss, that of the other rows, the interval of the difference
-        and its p-value, corrected for all slices that were looked at. See ``evaluate(slices="auto")``.
-
-        Parameters
-        ----------
-        count
-            How many.
-        metric
-            Order the evaluated slices by this metric instead: lowest first, or highest for an error. Default where
-            slices were named: the main metric of the task.
-        at_least
-            Fewest examples of a slice to be counted in, when ordered by a metric.
-        """
-        facts = self.artifact.facts()
-        if metric is None and self.searched:
-            return self._found()[:count]
-        name = metric or facts["primary_metric"]
-        if name not in (there := facts["slices"][0]["metrics"]):
-            raise ArgumentError(f"Metric {name!r} was not evaluated.", got=name, valid=there)
-        large = [r for r in self.rows()[1:] if r["example_count"] >= at_least and r.get(name) is not None]
-        ordered = sorted(large, key=lambda r: r[name], reverse=lower_is_better(name))[:count]
-        return [{"slice": r["slice"], "example_count": r["example_count"], name: r[name]} for r in ordered]
-
-    def _found(self) -> list[dict[str, Any]]:
-        facts = self.artifact.facts()
-        name = facts["primary_metric"]
-        metrics = {slice_name(s["slice"]): s["metrics"] for s in facts["slices"]}
-        return [
-            {
-                "slice": (found := slice_name(one["slice"])),
-                "example_count": one["rows"],
-                name: metrics.get(found, {}).get(name),
-                "loss": one["loss"],
-                "loss_elsewhere": one["loss_elsewhere"],
-                "worse_by_low": one["interval"][0],
-                "worse_by_high": one["interval"][1],
-                "p_adjusted": one["p_adjusted"],
-            }
-            for one in facts["found"]
-        ]
+        return draw_training(self.artifact.facts(), embed)
 
     def __repr__(self) -> str:
-        rows = self.rows()
-        more = f"\n... and {len(rows) - 30} more slices: to_frame() has them all" if len(rows) > 30 else ""
-        return text_table(rows[:30]) + more
+        from fluent_pipe.display.training import training_text
 
-
-def _with_intervals(metrics: Mapping[str, Any], intervals: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for name, value in metrics.items():
-        named[name] = value
-        if name in intervals:
-            named[f"{name}_low"], named[f"{name}_high"] = intervals[name]
-    return named
-
-
-def slice_name(columns: Mapping[str, Any]) -> str:
-    """A slice in words.
-
-    Examples
-    --------
-    >>> slice_name({"origin": "JFK", "month": 7})
-    'origin=JFK, month=7'
-    """
-    return ", ".join(f"{k}={v}" for k, v in columns.items()) or "overall"
-
-
-class BlessingResult(Tabular[ModelBlessing]):
-    """The verdict; one row a requirement and slice."""
-
-    @property
-    def blessed(self) -> bool:
-        """Whether every requirement holds."""
-        return bool(self.artifact.facts()["blessed"])
-
-    @property
-    def note(self) -> str:
-        """What there was to compare with."""
-        return str(self.artifact.facts()["note"])
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Metric, slice, value, what was needed, the baseline's value, and whether it holds."""
-        return [{**r, "slice": slice_name(r["slice"])} for r in self.artifact.facts()["reasons"]]
-
-    def __bool__(self) -> bool:
-        return self.blessed
-
-    def __repr__(self) -> str:
-        head = "blessed" if self.blessed else "not blessed"
-        return f"{head}. {self.note}\n{super().__repr__()}" if self.rows() else f"{head}. {self.note}"
+        return training_text(self.artifact.facts())

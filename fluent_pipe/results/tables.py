@@ -96,11 +96,17 @@ class Timings(Drawn):
             raise ArgumentError(f"This run had no step {step!r}.", got=step, valid=seconds)
         return seconds[step]
 
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.timings import draw_timings
+
+        return embed(draw_timings([*self.rows(), *self._loading()]))
+
     def __repr__(self) -> str:
-        loading = (
-            [{"step": "(loading libraries)", "seconds": round(self.loading, 2), "state": ""}] if self.loading else []
-        )
-        return text_table([*self.rows(), *loading])
+        return text_table([*self.rows(), *self._loading()])
+
+    def _loading(self) -> list[dict[str, Any]]:
+        loading = {"step": "(loading libraries)", "seconds": round(self.loading, 2), "state": ""}
+        return [loading] if self.loading else []
 
 
 @dataclass(frozen=True)

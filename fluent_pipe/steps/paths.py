@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from fluent_pipe.mirror import Root
@@ -32,6 +33,22 @@ def matches(pattern: str) -> list[str]:
     if path.exists():
         return [str(path)]
     return sorted(f for f in glob.glob(str(path), recursive=True) if Path(f).is_file())
+
+
+def read(patterns: Collection[str]) -> list[tuple[str, int | None, int | None]]:
+    """Patterns that were read, each with how many files it means and their bytes; None where that is not asked for.
+
+    An object store is not asked: a listing takes time, and this is only told to a person.
+    """
+    found: list[tuple[str, int | None, int | None]] = []
+    for pattern in patterns:
+        if is_remote(pattern):
+            found.append((pattern, None, None))
+            continue
+        files = matches(pattern)
+        sizes = [Path(file).stat().st_size for file in files if Path(file).exists()]
+        found.append((str(Path(pattern).expanduser().absolute()), len(files), sum(sizes)))
+    return found
 
 
 def _on_store(pattern: str) -> list[str]:

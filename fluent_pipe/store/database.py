@@ -55,6 +55,7 @@ class Database:
 
     def __init__(self, store: Any, root: Path, url: str | None) -> None:
         self._store = store
+        self.url = url
         path = sqlite_path(root, url)
         self.where = str(path) if path is not None else shown(url)
         self._turn = threading.RLock()

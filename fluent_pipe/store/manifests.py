@@ -119,15 +119,15 @@ class Manifests:
         file = joined(self.url, pipeline, MANIFESTS, RUNS, f"{run}.json")
         within(PROBE_SECONDS, file, partial(write_bytes, file, json.dumps(facts, indent=1).encode()))
 
-    def put_log(self, pipeline: str, run: str, file: Path) -> None:
-        """Leave the log of a run that has ended.
+    def put_of_run(self, pipeline: str, run: str, file: Path) -> None:
+        """Leave a file of a run that has ended, under its name: the log, the report.
 
         Raises
         ------
         StoreError
             If it cannot be written within half a minute.
         """
-        where = joined(self.url, pipeline, RUNS, run, "log.txt")
+        where = joined(self.url, pipeline, RUNS, run, file.name)
         within(PROBE_SECONDS, where, partial(put, {where: file}))
 
     def sweep(self, pipeline: str, named: Collection[str], *, grace_seconds: float = GRACE_SECONDS) -> list[str]:

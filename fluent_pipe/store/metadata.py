@@ -329,6 +329,25 @@ class MetadataStore(RunStore):
         found = self._database.call("get_artifacts_by_id", list(names)) if names else []
         return {step.key: artifact_from(p, p.type, self.place) for p in found for step in names[p.id]}
 
+    def made_by(self, artifact: Artifact) -> StoredExecution | None:
+        """The execution that left an artifact, also where its folder is gone; None if it is not recorded."""
+        place = equals("path", relative_to_root(artifact.path, self.root))
+        found = self._database.newest("executions", f"{place} AND last_known_state = COMPLETE", 1)
+        return next((execution_from(proto, self.place) for proto in found), None)
+
+    def exists(self, stored: StoredExecution) -> bool:
+        """Whether what an execution has left is still there."""
+        return self._is_there(stored.path)
+
+    def read_of(self, artifact: Artifact) -> list[StoredExecution]:
+        """The executions that have read an artifact, in the order in which they were recorded."""
+        place = relative_to_root(artifact.path, self.root)
+        proto = self._database.call("get_artifact_by_type_and_name", type(artifact).__name__, place)
+        events = [] if proto is None else self._database.call("get_events_by_artifact_ids", [proto.id])
+        readers = sorted({e.execution_id for e in events if e.type == protos().Event.INPUT})
+        found = self._database.call("get_executions_by_id", readers) if readers else []
+        return [execution_from(proto, self.place) for proto in sorted(found, key=lambda proto: proto.id)]
+
     def _published(
         self, pipeline: str, artifact_type: type[A], excluding: Collection[str], where: Mapping[str, str | int]
     ) -> Iterator[A]:

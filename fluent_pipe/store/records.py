@@ -43,6 +43,8 @@ class StoredExecution:
         Facts that were recorded with it.
     id
         Its number in ML Metadata.
+    run
+        Id of the run that made it.
     """
 
     step: str
@@ -55,6 +57,7 @@ class StoredExecution:
     published: datetime
     properties: Mapping[str, Property] = field(default_factory=dict)
     id: int = 0
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ def execution_from(proto: Any, root: Root, types: Collection[type[Artifact]] = (
         published=_moment(proto.create_time_since_epoch),
         properties=values(proto.custom_properties),
         id=proto.id,
+        run=own["run"].string_value,
     )
 
 

@@ -52,6 +52,7 @@ class RunStore:
         self.place = root
         self.root = root.home
         self._database = database
+        self.url = database.url
         self._running: dict[str, tuple[Any, Lock]] = {}
 
     def close(self) -> None:

@@ -16,9 +16,9 @@ from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from fluent_pipe.arrow.tfx import to_tfx
+from fluent_pipe.components.common_cells import CELLS, on_common_cells
 from fluent_pipe.components.comparators import add, compare, distances, too_many_values
 from fluent_pipe.components.generate_statistics import stats_options
-from fluent_pipe.components.statistics import CELLS, on_common_cells
 from fluent_pipe.steps.limits import infinity_norm, jensen_shannon
 
 Values = npt.NDArray[Any]

@@ -1,0 +1,113 @@
+"""Statistics drawn: a row a feature, with what its values look like in each split, and what was wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from fluent_pipe.display.anomalies import MARK, Trouble, limit_line
+from fluent_pipe.display.charts import Embed
+from fluent_pipe.display.colours import BAD
+from fluent_pipe.display.distributions import Cells
+from fluent_pipe.display.histograms import cells_chart, swatch, values_chart
+from fluent_pipe.display.markup import Child, joined, tag
+from fluent_pipe.display.overview import MUCH, NUMBERS, SPLITS, Overview, distribution, kind_of, missing_share, notes
+from fluent_pipe.display.tables import CELL, TABLE
+
+FEATURES = 100
+"""Features that are drawn; a thousand would be too large for a notebook."""
+_LEFT = f"{CELL};text-align:left"
+_RIGHT = f"{CELL};text-align:right;white-space:nowrap"
+
+
+def draw_statistics(statistics: Mapping[str, Any], embed: Embed, trouble: Trouble | None = None) -> Markup:
+    """Statistics as a table with a picture of each feature.
+
+    Parameters
+    ----------
+    statistics
+        TFDV's ``DatasetFeatureStatisticsList`` by split.
+    embed
+        How charts get into it.
+    trouble
+        Anomalies, drift and skew, if statistics were validated.
+    """
+    view = Overview.of(statistics)
+    if not view.features:
+        return tag("p", "No features.")
+    trouble = trouble or Trouble()
+    shown = list(view.features.items())[:FEATURES]
+    heads = ["feature", "values"]
+    heads += ["drift, skew"] if trouble.distances else []
+    heads += [*(["split"] if view.several() else []), *NUMBERS]
+    head = tag("tr", (tag("th", h, scope="col", style=_RIGHT if h in NUMBERS else _LEFT) for h in heads))
+    rows = (_row(name, features, view, trouble, embed) for name, features in shown)
+    return joined(
+        tag("p", _legend(view, embed), style="margin:4px 0"),
+        tag("p", _counted(view, trouble), style="margin:4px 0"),
+        tag("table", tag("thead", head), tag("tbody", rows), style=TABLE),
+        (tag("p", note, style="margin:4px 0") for note in notes(view, len(shown))),
+    )
+
+
+def _legend(view: Overview, embed: Embed) -> Iterator[Markup]:
+    for number, (split, rows) in enumerate(list(view.splits.items())[:SPLITS]):
+        yield joined(embed(swatch(number)), " ", tag("b", tag("bdi", split)), f" {rows:,} rows", "\u2002 ")
+
+
+def _counted(view: Overview, trouble: Trouble) -> Markup:
+    count = len(view.features)
+    words = f"{count:,} {'feature' if count == 1 else 'features'}"
+    bad = [name for name in view.features if trouble.of(name)]
+    if not bad:
+        return joined(words, ", no anomalies" if trouble.known else None)
+    more = f" and {len(bad) - 10:,} more" if len(bad) > 10 else ""
+    names = (joined(", " if i else "", tag("bdi", name)) for i, name in enumerate(bad[:10]))
+    return joined(words, ", ", tag("b", f"{MARK} {len(bad):,} with anomalies: ", style=f"color:{BAD}"), names, more)
+
+
+def _row(name: str, features: Sequence[Any | None], view: Overview, trouble: Trouble, embed: Embed) -> Markup:
+    features = features[:SPLITS]
+    splits = list(view.splits)[:SPLITS]
+    cells = [_name(name, features, trouble), tag("td", _picture(features, splits, embed), style=_LEFT)]
+    if trouble.distances:
+        cells.append(_cell((limit_line(each, embed) for each in trouble.distances_of(name)), _LEFT))
+    if view.several():
+        cells.append(_cell((tag("bdi", split) for split in splits), _LEFT))
+    cells += [_cell((_number(words, f) for f in features), _RIGHT) for words in NUMBERS.values()]
+    return tag("tr", cells)
+
+
+def _name(name: str, features: Sequence[Any | None], trouble: Trouble) -> Markup:
+    found = trouble.of(name)
+    parts: list[Child] = [tag("b", tag("bdi", name)), tag("small", kind_of(features))]
+    parts += [tag("b", f"{MARK} {words}", title=detail, style=f"color:{BAD}") for words, detail in found[:3]]
+    parts += [f"and {len(found) - 3} more"] if len(found) > 3 else []
+    style = f"{_LEFT};min-width:140px;max-width:220px;overflow-wrap:anywhere;font-weight:normal"
+    return tag("th", _lines(parts), scope="row", style=style)
+
+
+def _picture(features: Sequence[Any | None], splits: Sequence[str], embed: Embed) -> Markup | str:
+    picture = distribution(features)
+    if isinstance(picture, str):
+        return picture
+    return embed(cells_chart(picture, splits) if isinstance(picture, Cells) else values_chart(picture, splits))
+
+
+def _number(words: Callable[[Any], str], feature: Any | None) -> Markup | str:
+    is_missing = words is NUMBERS["missing"]
+    if feature is None:
+        return tag("b", "absent", style=f"color:{BAD}") if is_missing else ""
+    if is_missing and missing_share(feature) >= MUCH:
+        return tag("b", words(feature), style=f"color:{BAD}")
+    return words(feature)
+
+
+def _cell(lines: Iterable[Child], style: str) -> Markup:
+    return tag("td", _lines(lines), style=style)
+
+
+def _lines(parts: Iterable[Child]) -> Markup:
+    return joined((tag("br") if i else None, part) for i, part in enumerate(parts))

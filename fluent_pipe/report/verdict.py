@@ -1,0 +1,172 @@
+"""What a person asks first: was it pushed, and why or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fluent_pipe.artifacts import (
+    Anomalies,
+    Approval,
+    Artifact,
+    InfraBlessing,
+    Model,
+    ModelBlessing,
+    Predictions,
+    PushedModel,
+)
+from fluent_pipe.evaluation.reasons import failures
+from fluent_pipe.report.past import PastRun
+from fluent_pipe.results import slice_name
+
+Tone = Literal["good", "bad", "warn", "plain"]
+
+MARKS: dict[Tone, str] = {"good": "✓", "bad": "✗", "warn": "!", "plain": "·"}
+"""Beside the colour, for those who do not tell them apart."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run ended, for a person.
+
+    Parameters
+    ----------
+    sentence
+        In one sentence.
+    tone
+        Whether that is good.
+    reasons
+        Why, or what to do; sentences.
+    error
+        What the failed step said, lines kept; empty if none failed.
+    requirements
+        Requirements of the evaluation: ``metric``, ``slice``, ``value``, ``needed``, ``baseline``, ``holds``; those
+        that fail come first.
+    """
+
+    sentence: str
+    tone: Tone
+    reasons: tuple[str, ...] = ()
+    error: str = ""
+    requirements: tuple[dict[str, Any], ...] = ()
+
+
+def verdict(run: PastRun) -> Verdict:
+    """The verdict on a past run."""
+    requirements = tuple(sorted(_requirements(run), key=lambda row: row["holds"] != "no"))
+    sentence, tone = _sentence(run)
+    failed = run.stored.state == "failed"
+    error = str(run.stored.properties.get("reason") or "") if failed else ""
+    return Verdict(sentence, tone, tuple(_reasons(run)), error, requirements)
+
+
+def failed_step(run: PastRun) -> str | None:
+    """The step that ended the run; None if none did, or it is not known."""
+    found = next((s.step for s in run.stored.steps if s.state == "failed"), None)
+    if found is not None or run.stored.state != "failed":
+        return found
+    anomalies = run.artifact(Anomalies)  # recorded like any result, and then the run is ended for what it says
+    return anomalies.step if anomalies is not None and not anomalies.facts()["passed"] else None
+
+
+def _sentence(run: PastRun) -> tuple[str, Tone]:
+    state = run.stored.state
+    if state == "failed":
+        step = failed_step(run)
+        return (f"Failed in {step}: nothing was pushed." if step else "Failed."), "bad"
+    if state == "waiting":
+        return "Waiting for a person to approve the model.", "warn"
+    if state == "interrupted":
+        return "Stopped before its end. Finished steps stay cached: run it again to go on.", "warn"
+    if state == "running":
+        return "Under way.", "plain"
+    if state == "template written":
+        return "A template was written; nothing has run.", "plain"
+    return _ended(run)
+
+
+def _ended(run: PastRun) -> tuple[str, Tone]:
+    pushed, blessing = run.artifact(PushedModel), run.artifact(ModelBlessing)
+    skipped = {s.step: s.note for s in run.stored.steps if s.state == "skipped"}
+    if pushed is not None:
+        facts = pushed.facts()
+        if not facts["pushed"]:
+            return f"Not pushed{_for(run)}.", "warn"
+        again = _state(run, pushed) == "cached"
+        stays = f"Version {facts['version']} stays in {facts['destination']}: nothing that it is made from has changed."
+        return (stays if again else f"Pushed as version {facts['version']} to {facts['destination']}."), "good"
+    refused = blessing is not None and not blessing.facts()["blessed"]
+    guarded = next((step for step in skipped if step.startswith("push_to")), None)
+    if guarded is not None:
+        return f"Not pushed: {skipped[guarded]}.", "warn"
+    if run.stored.state == "not scored" or refused:
+        return f"The model was refused{_for(run)}.", "warn"
+    if blessing is not None:
+        return "The model is blessed. This pipeline pushes nothing.", "good"
+    done = "A model is trained. This pipeline does not judge it." if run.artifact(Model) else "Done."
+    return done, "good"
+
+
+def _for(run: PastRun) -> str:
+    """In words how many verdicts are against the model, or the one that is."""
+    found = [*_failing(run), *_others(run)]
+    if not found:
+        return ""
+    return f": {found[0].rstrip('.')}" if len(found) == 1 else f", for {len(found)} reasons"
+
+
+def _reasons(run: PastRun) -> Iterator[str]:
+    failing = _failing(run)
+    yield from (f"{reason}." for reason in failing[:20])
+    if len(failing) > 20:
+        yield f"... and {len(failing) - 20} more requirements do not hold."
+    said = list(_others(run))
+    yield from said
+    pushed, scored = run.artifact(PushedModel), run.artifact(Predictions)
+    if not failing and not said:
+        yield from dict.fromkeys(r for a in (pushed, scored) if a is not None for r in a.facts()["reasons"])
+    blessing = run.artifact(ModelBlessing)
+    if blessing is not None and blessing.facts()["note"]:
+        yield str(blessing.facts()["note"])
+    if run.stored.state == "waiting":
+        yield f"Approve it with `fluent-pipe approve {run.stored.id}`, then run again."
+    yield from (f"{s.step} was skipped: {s.note}." for s in run.stored.steps if s.state == "skipped")
+    if scored is not None and scored.facts()["scored"]:
+        facts = scored.facts()
+        yield f"{facts['rows']:,} rows were scored, into {facts['destination']}."
+
+
+def _failing(run: PastRun) -> list[str]:
+    """Requirements that do not hold, in words."""
+    blessing = run.artifact(ModelBlessing)
+    return [] if blessing is None else list(failures(blessing.facts()["reasons"]))
+
+
+def _others(run: PastRun) -> Iterator[str]:
+    """What the prediction server and people have against the model."""
+    infra, approval = run.artifact(InfraBlessing), run.artifact(Approval)
+    if infra is not None and not infra.facts()["blessed"]:
+        yield from infra.facts()["reasons"] or ["The model was not infra-blessed."]
+    if approval is not None and not approval.facts()["approved"] and approval.facts()["by"]:
+        facts = approval.facts()
+        yield f"Rejected by {facts['by']}" + (f": {facts['note']}" if facts["note"] else ".")
+
+
+def _requirements(run: PastRun) -> list[dict[str, Any]]:
+    blessing = run.artifact(ModelBlessing)
+    return [
+        {
+            "metric": r["metric"],
+            "slice": slice_name(r["slice"]),
+            "value": r["got"] if r["change"] is None else r["change"],
+            "needed": r["needed"],
+            "baseline": r["baseline"],
+            "holds": "yes" if r["ok"] else "no",
+        }
+        for r in (blessing.facts()["reasons"] if blessing is not None else [])
+    ]
+
+
+def _state(run: PastRun, artifact: Artifact) -> str:
+    return next((s.state for s in reversed(run.stored.steps) if s.step == artifact.step), "")
