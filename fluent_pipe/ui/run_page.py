@@ -64,7 +64,7 @@ def report(history: History, runs: Runs, run: StoredRun) -> str:
         return (folder / REPORT).read_text(encoding="utf-8") if folder else ""
     except OSError:
         before = runs.before(run)
-        return page(history.past(run), history.past(before) if before else None)
+        return page(history.store, history.past(run), history.past(before) if before else None)
 
 
 def lineage_page(history: History, run: StoredRun) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _command(run: StoredRun, root: Root) -> str:
 def _sections(history: History, run: StoredRun, past: PastRun, before: StoredRun | None) -> Sequence[Section]:
     """What the report shows too. A run that has ended does not change, and drawing takes a while: some are kept."""
     if run.finished is None:
-        return list(sections(past, history.past(before) if before else None))
+        return list(sections(history.store, past, history.past(before) if before else None))
     return _kept_sections(history, run.id, before.id if before else "", len(past.artifacts))
 
 
@@ -117,7 +117,7 @@ def _kept_sections(history: History, run_id: str, before_id: str, artifacts: int
     """Those of runs by their ids; drawn anew where folders of the run have been removed since."""
     runs = history.look()
     run, before = (history.past(r) if (r := runs.run(name)) else None for name in (run_id, before_id))
-    return list(sections(run, before)) if run else []
+    return list(sections(history.store, run, before)) if run else []
 
 
 def _log(folder: Path | None) -> str | None:
