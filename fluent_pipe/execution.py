@@ -50,6 +50,9 @@ RunState = Literal[
     "running", "succeeded", "not pushed", "not scored", "waiting", "template written", "failed", "interrupted"
 ]
 
+_MOST_PATTERNS = 100
+"""Patterns of files that are recorded with an execution."""
+
 Holds = Callable[[Condition, Mapping[str, StoredExecution]], bool]
 """Asks a condition, given the results that it may look at."""
 
@@ -371,7 +374,7 @@ def _note(stored: StoredExecution) -> str:
 
 def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int | float]:
     """What later look-ups ask for, and which files from outside were read."""
-    found = read(step.source_files())
+    found = read(step.source_files()[:_MOST_PATTERNS])
     files = {"sources": json.dumps(found)} if found else {}
     return {**files, **_verdict(step, path, fingerprint)}
 
