@@ -76,7 +76,7 @@ def rows(step: LiveStep, *, whole: bool = True) -> str:
 
 
 def share(step: LiveStep) -> str:
-    """How much is done, in per cent; empty where that is not known, at the begin and at the end.
+    """How much is done, in per cent; empty where that is not known, at the beginning and at the end.
 
     Examples
     --------
