@@ -70,6 +70,7 @@ class Job:
         components = self._components
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
+                progress.tell_job(list(components), "looking at the input")
                 for component in components.values():
                     with component.context.explained():
                         component.prepare()

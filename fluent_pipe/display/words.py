@@ -6,7 +6,7 @@ import math
 
 from fluent_pipe.display.markup import clean
 from fluent_pipe.execution import RunState, StepState
-from fluent_pipe.live import Live, LiveStep
+from fluent_pipe.live import ALL, Live, LiveStep
 
 MARKS: dict[StepState, str] = {
     "waiting": "·",
@@ -77,7 +77,7 @@ def rows(step: LiveStep, *, whole: bool = True) -> str:
 
 def share(step: LiveStep) -> str:
     """How much is done, in per cent; empty where that is not known, and at the end."""
-    return "" if step.fraction is None or step.fraction >= 1 else f"{math.floor(step.fraction * 100)} %"
+    return "" if step.fraction is None or step.fraction >= ALL else f"{math.floor(step.fraction * 100)} %"
 
 
 def bar(step: LiveStep) -> tuple[str, str]:
