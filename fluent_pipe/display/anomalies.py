@@ -107,7 +107,7 @@ def limit_bar(distance: Mapping[str, Any], width: float = 50) -> Chart:
 
 def _share(distance: Mapping[str, Any]) -> float:
     """How much of the limit a distance takes; 2 and more are drawn alike."""
-    value, limit = distance["value"], distance["threshold"]
+    value, limit = float(distance["value"]), float(distance["threshold"])
     if limit > 0 and math.isfinite(value):
         return round(min(max(value / limit, 0.0), 2.0), 3)
     return 2.0 if is_over(distance) else 0.0

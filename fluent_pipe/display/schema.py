@@ -109,9 +109,8 @@ def _domain(feature: Any, domains: dict[str, Any]) -> str:
     if kind in ("int_domain", "float_domain"):
         return _range(own)
     if kind == "bool_domain":
-        names = [n for n in (own.true_value, own.false_value) if n]
-        return f"true or false{f', as {names[0]} and {names[-1]}' if names else ''}"
-    return kind.removesuffix("_domain").replace("_", " ")
+        return f"{own.true_value or 'true'} or {own.false_value or 'false'}"
+    return str(kind).removesuffix("_domain").replace("_", " ")
 
 
 def _values(values: Iterable[str]) -> str:

@@ -24,13 +24,13 @@ from fluent_pipe.display.overview import (
     nan_share,
     notes,
 )
-from fluent_pipe.display.tables import CELL, TABLE
+from fluent_pipe.display.tables import LINE, TABLE
 from fluent_pipe.display.text import counted, one_line
 
 FEATURES = 100
 """Features that are drawn; a thousand would be too large for a notebook."""
-_LEFT = f"{CELL};text-align:left"
-_RIGHT = f"{CELL};text-align:right;white-space:nowrap"
+_LEFT = "padding:3px 8px;text-align:left"
+_RIGHT = "padding:3px 8px;text-align:right;white-space:nowrap"
 
 
 def draw_statistics(statistics: Mapping[str, Any], embed: Embed, trouble: Trouble | None = None) -> Markup:
@@ -53,7 +53,7 @@ def draw_statistics(statistics: Mapping[str, Any], embed: Embed, trouble: Troubl
     heads = ["feature", "values"]
     heads += ["drift, skew"] if trouble.distances else []
     heads += [*(["split"] if view.several() else []), *NUMBERS]
-    head = tag("tr", (tag("th", h, scope="col", style=_RIGHT if h in NUMBERS else _LEFT) for h in heads))
+    head = tag("tr", (tag("th", h, scope="col", style=_RIGHT if h in NUMBERS else _LEFT) for h in heads), style=LINE)
     rows = (_row(name, features, view, trouble, embed) for name, features in shown)
     return joined(
         tag("p", _legend(view, embed), style="margin:4px 0"),
@@ -88,7 +88,7 @@ def _row(name: str, features: Sequence[Any | None], view: Overview, trouble: Tro
     if view.several():
         cells.append(_cell((_named(split, 20) for split in splits), _LEFT))
     cells += [_cell((_number(words, f) for f in features), _RIGHT) for words in NUMBERS.values()]
-    return tag("tr", cells)
+    return tag("tr", cells, style=LINE)
 
 
 def _named(name: str, width: int) -> Markup:
@@ -132,4 +132,4 @@ def _cell(lines: Iterable[Child], style: str) -> Markup:
 
 
 def _lines(parts: Iterable[Child]) -> Markup:
-    return joined((tag("br") if i else None, part) for i, part in enumerate(parts))
+    return tag("br").join(map(joined, parts))

@@ -20,7 +20,6 @@ MARKS: dict[StepState, str] = {
 }
 ENDED: tuple[StepState, ...] = ("ran", "cached", "failed", "not pushed", "not scored", "skipped")
 BAR = 10
-_TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 def one_line(text: str) -> str:
@@ -28,10 +27,10 @@ def one_line(text: str) -> str:
 
     Examples
     --------
-    >>> one_line("two" + chr(10) + "lines" + chr(27) + "[2J" + chr(0x202E))
+    >>> one_line("two" + chr(10) + "lines" + chr(27) + "[2J")
     'two lines␛[2J'
     """
-    return clean(" ".join(text.split())).translate(_TURNS)
+    return clean(" ".join(text.split()))
 
 
 def duration(seconds: float) -> str:

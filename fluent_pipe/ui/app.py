@@ -109,8 +109,8 @@ class Pages:
                     if len(ticked) == 1
                     else f"Tick two runs to compare: {len(ticked)} were ticked.",
                 )
-            newer, older = sorted(ticked, reverse=True)
-            return RedirectResponse(f"/compare?a={part(older)}&b={part(newer)}", 303)
+            older, newer = sorted((self._named(t, runs) for t in ticked), key=lambda run: (run.started, run.number))
+            return RedirectResponse(f"/compare?a={part(older.id)}&b={part(newer.id)}", 303)
         a, b = (self._named(request.query_params.get(name, ""), runs) for name in ("a", "b"))
         return self._page("compare.html", runs, **run_page.compare_page(self._history, a, b))
 

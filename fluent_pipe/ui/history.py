@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 SYNC_SECONDS = 15.0
 """How often an object store is asked what other machines have published."""
+FETCHED = 200
+"""Newest runs of an object store whose small files are fetched, so that lists can tell how good they were."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class History:
         self._known: dict[int, StoredRun] = {}
         self._runs = Runs()
         self._synced = -SYNC_SECONDS
+        self._fetching: threading.Thread | None = None
+        self._fetched: set[str] = set()
         self.look()
 
     def look(self) -> Runs:
@@ -107,6 +111,8 @@ class History:
             if changed or notice != self._runs.notice:
                 self._known |= changed
                 self._runs = Runs(_newest_first(self._known.values()), notice)
+            if self.root.url:
+                self._begin_fetching(store)
             return self._runs
 
     def past(self, run: StoredRun) -> PastRun:
@@ -150,6 +156,22 @@ class History:
         finally:
             self._synced = time.monotonic()
         return ""
+
+    def _begin_fetching(self, store: MetadataStore) -> None:
+        """Fetch the small files of runs beside the pages, which would wait long for them."""
+        missing = [run for run in self._runs.all[:FETCHED] if run.finished is not None and run.id not in self._fetched]
+        if missing and (self._fetching is None or not self._fetching.is_alive()):
+            self._fetching = threading.Thread(target=self._fetch, args=(store, missing), name="fetching", daemon=True)
+            self._fetching.start()
+
+    def _fetch(self, store: MetadataStore, runs: Sequence[StoredRun]) -> None:
+        for run in runs:
+            try:
+                store.executions_of(run)
+            except StoreError as error:
+                log.warning("%s", error)  # the pages say so where they are shown; the next look tries again
+                return
+            self._fetched.add(run.id)
 
 
 def _newest_first(runs: Iterable[StoredRun]) -> list[StoredRun]:

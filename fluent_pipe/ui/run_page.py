@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 LOG_BYTES = 16_000
 """Of the end of a log that the page shows."""
+CHANGES = "What changed since the last run"
+"""A section that says nothing of a run before its end."""
 
 
 def run_page(history: History, runs: Runs, run: StoredRun) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def run_page(history: History, runs: Runs, run: StoredRun) -> dict[str, Any]:
         "sections": _sections(history, run, past, before),
         "before": before,
         "log": _log(folder),
-        "log_place": str(folder / "log.txt") if folder else "",
+        "log_place": (history.root.url_of(folder / "log.txt") or str(folder / "log.txt")) if folder else "",
         "ended": run.state != "running",
         "has_lineage": bool(past.artifacts),
         **live_page(history, run),
@@ -107,8 +109,8 @@ def _command(run: StoredRun, root: Root) -> str:
 
 def _sections(history: History, run: StoredRun, past: PastRun, before: StoredRun | None) -> Sequence[Section]:
     """What the report shows too. A run that has ended does not change, and drawing takes a while: some are kept."""
-    if run.finished is None:
-        return list(sections(history.store, past, history.past(before) if before else None))
+    if run.state == "running":
+        return [section for section in sections(history.store, past, None) if section.title != CHANGES]
     return _kept_sections(history, run.id, before.id if before else "", len(past.artifacts))
 
 

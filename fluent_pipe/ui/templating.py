@@ -31,7 +31,6 @@ MARKS = {
     "interrupted": "✗",
     "not pushed": "!",
     "not scored": "!",
-    "waiting": "…",
     "waiting for approval": "…",
     "template written": "✓",
     "skipped": "-",
@@ -91,15 +90,15 @@ def static(name: str) -> str:
     return f"/static/{name}?{hashlib.blake2b(FILES[name].read_bytes(), digest_size=6).hexdigest()}"
 
 
-def chip(state: str) -> Markup:
-    """A state as a mark and a word.
+def chip(state: str, waiting: str = "…") -> Markup:
+    """A state as a mark and a word; ``waiting`` is the mark of what waits, where that is no news.
 
     Examples
     --------
     >>> chip("failed")
     Markup('<span class="chip bad"><b aria-hidden="true">✗</b> failed</span>')
     """
-    mark = MARKS.get(state, "·")
+    mark = waiting if state == "waiting" else MARKS.get(state, "·")
     return tag("span", tag("b", mark, aria_hidden="true"), f" {state}", class_=f"chip {_TONES.get(mark, 'plain')}")
 
 

@@ -64,7 +64,7 @@ def test_long_domains_are_cut():
 
 def test_very_many_columns_are_bounded():
     wide = schema("".join(f'feature {{ name: "f{i}" type: INT }}' for i in range(1000)))
-    assert draw_schema(wide, inline).count("<tr>") == 201
+    assert draw_schema(wide, inline).count("<tr") == 201
     assert "And 800 more columns" in draw_schema(wide, inline)
     assert "And 800 more columns" in schema_text(wide)
 
