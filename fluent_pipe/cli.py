@@ -212,6 +212,36 @@ def serve(
         raise typer.Exit(130) from None
 
 
+@app.command(epilog=EXIT_CODES)
+def ui(
+    root: Root = None,
+    metadata: Metadata = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8511,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all of them: whoever reaches it sees every run.")
+    ] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Show the runs of a root as a web page: how they went, metrics over time, two side by side. Changes nothing."""
+    from fluent_pipe.ui.server import serve
+
+    where = _root(root)
+    if not where.url and not where.home.is_dir():
+        raise _no_store(where)
+
+    def started(url: str) -> None:
+        print(f"The runs of {where} are at {url}; Ctrl-C ends it.", flush=True)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(url)
+
+    try:
+        serve(where, metadata, host=host, port=port, started=started)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
 @app.command("worker-pool", epilog=EXIT_CODES)
 def worker_pool(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 50000,
@@ -266,12 +296,16 @@ def _store(root: str | None, metadata: str | None) -> MetadataStore:
 
     where = _root(root)
     if not where.url and not where.home.is_dir():
-        raise ArgumentError(f"There is no store at {where}.", fix="Give --root, or run a pipeline first.")
+        raise _no_store(where)
     if where.url:
         Manifests(where.url).reach()
     store = MetadataStore.open(where, metadata, create=bool(where.url))
     store.sync()
     return store
+
+
+def _no_store(where: mirror.Root) -> ArgumentError:
+    return ArgumentError(f"There is no store at {where}.", fix="Give --root, or run a pipeline first.")
 
 
 def _run(pipeline: Pipeline, runner: str | None, *, refresh: tuple[str, ...]) -> None:

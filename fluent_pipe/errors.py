@@ -95,7 +95,12 @@ class InputError(FluentPipeError):
 
 
 class AnomaliesFound(FluentPipeError):
-    """``validate`` found anomalies and ``on_anomaly`` is ``"fail"``."""
+    """``validate`` found anomalies and ``on_anomaly`` is ``"fail"``.
+
+    ``left`` is the :class:`~fluent_pipe.artifacts.Artifact` that tells them, where they are kept.
+    """
+
+    left: Any = None
 
 
 class UserCodeError(FluentPipeError):

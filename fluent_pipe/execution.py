@@ -18,7 +18,15 @@ from typing import Literal
 
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Anomalies, Artifact, ModelBlessing, Predictions, PushedModel
-from fluent_pipe.errors import ApprovalPending, FluentPipeError, ResourceError, RunnerError, StoreError, TemplateWritten
+from fluent_pipe.errors import (
+    AnomaliesFound,
+    ApprovalPending,
+    FluentPipeError,
+    ResourceError,
+    RunnerError,
+    StoreError,
+    TemplateWritten,
+)
 from fluent_pipe.job import Job
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import Plan, artifact, cache_key, make_plan
@@ -54,6 +62,9 @@ class Observer:
 
     def started(self, steps: Collection[str]) -> None:
         """The run begins; ids of its steps in order."""
+
+    def job(self, steps: Collection[str]) -> None:
+        """These steps begin to run, as one Beam job."""
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
         """A step is in a new state; ``seconds`` it took and a few words where known."""
@@ -259,16 +270,20 @@ class Execution:
         refusal = step.refused(stored.artifacts[0].facts())
         if refusal is not None:
             self.observer.changed(step.id, "failed")
+            if isinstance(refusal, AnomaliesFound):
+                refusal.left = stored.artifacts[0]
             raise refusal
 
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:
-        for step in job:
-            self.observer.changed(step.id, "running")
+        ids = [s.id for s in job]
+        self.observer.job(ids)
         shared_disk = self.runner.capabilities().shared_disk
         with stage(self.root, self.name, shared_disk=shared_disk) as staging, ExitStack() as held:
             begun = time.monotonic()
             kept = self._kept(job, keys, held)
+            progress.tell_job(ids, "loading libraries")
             running = Job(self, job, staging, kept)
+            progress.tell_job(ids, "")
             self.loading += time.monotonic() - begun
             begun = time.monotonic()
             try:
@@ -279,7 +294,7 @@ class Execution:
                 self.observer.changed(job[0].id, "waiting", note=note)
                 raise
             except FluentPipeError as error:
-                failed = error.step if error.step in [s.id for s in job] else job[0].id
+                failed = error.step if error.step in ids else job[0].id
                 for step in job:
                     self.observer.changed(step.id, "failed" if step.id == failed else "waiting")
                 staging.discard()  # first, since the record needs room

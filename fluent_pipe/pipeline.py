@@ -15,6 +15,7 @@ from fluent_pipe.chain import LOADING
 from fluent_pipe.errors import ArgumentError, OrderError
 
 if TYPE_CHECKING:
+    from fluent_pipe.display.terminal import Telling
     from fluent_pipe.results.pipeline import PlanResult
     from fluent_pipe.run import Run
     from fluent_pipe.runners.base import Runner
@@ -118,16 +119,63 @@ Call infer_schema() first.
         """
         from fluent_pipe.run import run
 
+        again = self._refreshed(refresh, call="run")
+        return run(self, runner=runner, refresh=again, telling="everything" if progress else "what matters")
+
+    def show(
+        self,
+        runner: Runner | str | None = None,
+        *,
+        refresh: str | Sequence[str] = (),
+        progress: bool = True,
+        **options: Any,
+    ) -> None:
+        """Run what is not cached and draw what the last step left: in a notebook's cell, or as text.
+
+        So each step of a chain can be looked at while the chain is written; what was run for it is cached.
+
+        Parameters
+        ----------
+        runner, refresh
+            As for :meth:`run`.
+        progress
+            Show progress, if there is something to run.
+        options
+            As ``show()`` of the result takes them, such as ``slice=`` and ``metric=`` of an evaluation.
+
+        Raises
+        ------
+        ArgumentError
+            Before anything runs, if the result takes no such option.
+        AnomaliesFound
+            As from :meth:`run`, once the anomalies are drawn.
+        FluentPipeError, Interrupted
+            As from :meth:`run`.
+
+        Examples
+        --------
+        >>> Pipeline("p").from_csv("a.csv").generate_statistics().show(colour="red")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        fluent_pipe.errors.ArgumentError: What generate_statistics leaves is not shown by colour=. There are: ...
+        """
+        from fluent_pipe.run import show
+
+        again = self._refreshed(refresh, call="show")
+        telling: Telling = "work" if progress else "what matters"
+        show(self, runner=runner, refresh=again, telling=telling, options=options)
+
+    def _refreshed(self, refresh: str | Sequence[str], *, call: str) -> frozenset[str]:
+        """The steps to run anew, if this is no file that is only being loaded."""
         if LOADING.get():
             raise ArgumentError(
                 "This file runs its pipeline while it is loaded.",
-                fix='Take .run() out, or put it under `if __name__ == "__main__":`.',
+                fix=f'Take .{call}() out, or put it under `if __name__ == "__main__":`.',
             )
         names = (refresh,) if isinstance(refresh, str) else tuple(refresh)
         for name in names:
             if name not in (ids := [s.id for s in self.steps]):
                 raise ArgumentError(f"refresh= names no step {name!r}.", got=name, valid=ids)
-        return run(self, runner=runner, refresh=frozenset(names), show_progress=progress)
+        return frozenset(names)
 
     # How it draws itself
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from fluent_pipe.errors import Interrupted
@@ -25,22 +25,35 @@ class Progress:
         Rows seen so far.
     detail
         More in words, such as ``"epoch 2/5, loss 0.31"``.
+    total
+        Rows in all; None where that is not known before.
+    part
+        How much of the work is done, from 0 to 1; None where rows tell it, or nothing does.
     """
 
     rows: int = 0
     detail: str = ""
+    total: int | None = None
+    part: float | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """How much is done, from 0 to 1, by the part or else by rows; None where neither can tell."""
+        done = self.part if self.part is not None else self.rows / self.total if self.total else None
+        return None if done is None else min(done, 1.0)
 
 
 class Carrier(Protocol):
     """Takes along what a step reports in this process."""
 
-    def __call__(self, step: str, rows: int, detail: str | None) -> None:
+    def __call__(self, step: str, rows: int, detail: str | None, part: float) -> None:
         """Take it."""
 
 
 _lock = threading.Lock()
 _steps: dict[str, Progress] = {}
 _counted: dict[str, dict[object, int]] = {}
+_totals: dict[str, int] = {}
 _jobs: dict[str, str] = {}
 _carriers: list[Carrier] = []
 _stop = threading.Event()
@@ -54,8 +67,17 @@ def _nobody(step: str, words: str) -> None:
 _listener: list[Callable[[str, str], None]] = [_nobody]
 
 
-def report(step: str, *, rows: int = 0, detail: str | None = None) -> None:
-    """Add ``rows`` to what ``step`` has seen; replace its detail where one is given.
+def report(step: str, *, rows: int = 0, detail: str | None = None, part: float = 0.0) -> None:
+    """Tell what ``step`` has done since it last told.
+
+    Parameters
+    ----------
+    rows
+        Rows seen since then.
+    detail
+        Replaces what it said before. None: that stays.
+    part
+        The part of all its work that was done since then, where rows alone do not tell; parts come to 1 at the end.
 
     Raises
     ------
@@ -63,16 +85,34 @@ def report(step: str, *, rows: int = 0, detail: str | None = None) -> None:
         If the run was asked to stop, so that a batch loop that reports also stops.
     """
     check()
-    relay(step, rows, detail)
+    relay(step, rows, detail, part)
     for carrier in _carriers:
-        carrier(step, rows, detail)
+        carrier(step, rows, detail, part)
 
 
-def relay(step: str, rows: int, detail: str | None) -> None:
+def relay(step: str, rows: int, detail: str | None, part: float = 0.0) -> None:
     """Take what was reported in another process. Its workers are stopped by other means, so this never raises."""
     with _lock:
         before = _steps.get(step, Progress())
-        _steps[step] = Progress(before.rows + rows, before.detail if detail is None else detail)
+        _steps[step] = Progress(
+            before.rows + rows,
+            before.detail if detail is None else detail,
+            part=(before.part or 0.0) + part if part else before.part,
+        )
+
+
+def reached(step: str, part: float) -> None:
+    """Tell, on the driver, that so much of the work of ``step`` is done at least, from 0 to 1."""
+    with _lock:
+        before = _steps.get(step, Progress())
+        _steps[step] = replace(before, part=max(before.part or 0.0, part))
+
+
+def expect(step: str, rows: int | None) -> None:
+    """Tell, on the driver, how many rows ``step`` will see in all; None where nobody knows."""
+    if rows is not None:
+        with _lock:
+            _totals[step] = rows
 
 
 def carried_by(carrier: Carrier) -> None:
@@ -119,12 +159,13 @@ def say(step: str, words: str) -> None:
 def snapshot() -> dict[str, Progress]:
     """Progress by step id."""
     with _lock:
-        return {step: _seen(step) for step in {**_steps, **_counted, **_jobs}}
+        return {step: _seen(step) for step in {**_steps, **_counted, **_totals, **_jobs}}
 
 
 def _seen(step: str) -> Progress:
     own = _steps.get(step, Progress())
-    return Progress(max(own.rows, sum(_counted.get(step, {}).values())), own.detail or _jobs.get(step, ""))
+    rows = max(own.rows, sum(_counted.get(step, {}).values()))
+    return Progress(rows, own.detail or _jobs.get(step, ""), _totals.get(step), own.part)
 
 
 def reset(listener: Callable[[str, str], None] = _nobody) -> None:
@@ -136,7 +177,7 @@ def reset(listener: Callable[[str, str], None] = _nobody) -> None:
         Called with step and words at every :func:`say`.
     """
     with _lock:
-        for known in (_steps, _counted, _jobs):
+        for known in (_steps, _counted, _totals, _jobs):
             known.clear()
     _listener[:] = [listener]
     _stop.clear()
@@ -146,7 +187,7 @@ def reset(listener: Callable[[str, str], None] = _nobody) -> None:
 def forget(step: str) -> None:
     """Forget one step's progress; before it is tried again."""
     with _lock:
-        for known in (_steps, _counted, _jobs):
+        for known in (_steps, _counted, _totals, _jobs):
             known.pop(step, None)
 
 

@@ -31,9 +31,19 @@ from fluent_pipe.artifacts import (
     Statistics,
     TransformGraph,
 )
-from fluent_pipe.errors import FluentPipeError, Interrupted, RunnerError, StepFailed, StoreError, TemplateWritten
+from fluent_pipe.errors import (
+    AnomaliesFound,
+    ArgumentError,
+    FluentPipeError,
+    Interrupted,
+    RunnerError,
+    StepFailed,
+    StoreError,
+    TemplateWritten,
+)
 from fluent_pipe.execution import Execution, Observer, RunState
 from fluent_pipe.interrupts import interruptible
+from fluent_pipe.live import Board, Observers, Writer
 from fluent_pipe.logs import logged
 from fluent_pipe.mirror import Root
 from fluent_pipe.plan import make_plan
@@ -53,6 +63,7 @@ if TYPE_CHECKING:
 
     from fluent_pipe.display.charts import Embed
     from fluent_pipe.display.plan import DrawnStep
+    from fluent_pipe.display.terminal import Telling
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.report.lineage import Lineage
 
@@ -245,6 +256,29 @@ class Run(results.Drawn):
         last = found[-1]
         return kind(last.path, last.fingerprint, last.step, last.execution, last.url)
 
+    def result(self, step: str | None = None) -> results.Result[Any]:
+        """What a step left first, as a thing that draws itself.
+
+        Parameters
+        ----------
+        step
+            Its id. Default: the last one.
+
+        Raises
+        ------
+        StepFailed
+            If there is no such step, or it left nothing in this run.
+        """
+        ids = [name for name, *_ in self.timings.steps]
+        asked = ids[-1] if step is None else step
+        found = next((a for a in self._artifacts if a.step == asked), None)
+        if found is None:
+            why = f"{self.skipped[asked]}." if asked in self.skipped else f"It is {self.timings.undone.get(asked)}."
+            there = list(dict.fromkeys(a.step for a in self._artifacts))
+            fact = f"{asked} left nothing in this run. {why}" if asked in ids else f"This run had no step {asked!r}."
+            raise StepFailed(fact, got=asked, valid=there)
+        return results.result_of(found)
+
     def _get(self, kind: type[Artifact]) -> Any:
         return self.artifact(kind)
 
@@ -270,9 +304,15 @@ def run(
     *,
     runner: Runner | str | None = None,
     refresh: frozenset[str] = frozenset(),
-    show_progress: bool = True,
+    telling: Telling = "everything",
 ) -> Run:
-    """Run a pipeline; see :meth:`fluent_pipe.pipeline.Pipeline.run`."""
+    """Run a pipeline; see :meth:`fluent_pipe.pipeline.Pipeline.run`.
+
+    Parameters
+    ----------
+    telling
+        How much is told while it runs.
+    """
     from fluent_pipe.display.terminal import observer
 
     if not pipeline.steps:
@@ -292,7 +332,9 @@ def run(
         folder.mkdir(parents=True)
     store.begin_run(pipeline.name, run_id, recorded(pipeline, runner, commit))
     with _uploaded(root, folder), logged(folder / "log.txt") as terminal:
-        watching = observer(terminal, folder / "log.txt", quiet=not show_progress)
+        board = Board(run_id, pipeline.name)
+        shown = observer(board, terminal, folder / "log.txt", telling)
+        watching = Observers(board, Writer(board, folder), shown)
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
             return hooks.holds(condition, _made(execution, "running", folder, seen))
@@ -301,19 +343,49 @@ def run(
         try:
             state = _execute(execution, watching)
         except Exception as error:
-            _report(store, run_id, terminal if show_progress else None)
+            _report(store, run_id, terminal if telling == "everything" else None)
             if not isinstance(error, KeyboardInterrupt | TemplateWritten):
                 failure = hooks.Failure(run_id, pipeline.name, getattr(error, "step", None), error, folder / "log.txt")
                 with suppress(KeyboardInterrupt):  # of a hook that hangs; the run's own error is the one to tell
                     hooks.tell([h for h in pipeline.hooks if h.on == "failure"], failure, terminal)
             raise
-        _report(store, run_id, terminal if show_progress else None)
+        _report(store, run_id, terminal if telling == "everything" else None)
         made = _made(execution, state, folder, execution.done)
         try:
             hooks.tell([h for h in pipeline.hooks if h.on == "success"], made, terminal)
         except KeyboardInterrupt:
             raise Interrupted(f"on_success was stopped. The run itself has ended: {state}.") from None
     return made
+
+
+def show(
+    pipeline: Pipeline,
+    *,
+    runner: Runner | str | None,
+    refresh: frozenset[str],
+    telling: Telling,
+    options: Mapping[str, Any],
+) -> None:
+    """Run a pipeline and draw what its last step left; see :meth:`fluent_pipe.pipeline.Pipeline.show`."""
+    last = pipeline.steps[-1] if pipeline.steps else None
+    valid = results.shows_with(last.produces[0]) if last is not None else []
+    for name in options:
+        if last is not None and name not in valid:
+            known = [*valid, "runner", "refresh", "progress"]
+            raise ArgumentError(f"What {last.id} leaves is not shown by {name}=.", got=name, valid=known)
+    try:
+        made = run(pipeline, runner=runner, refresh=refresh, telling=telling)
+    except AnomaliesFound as error:
+        if error.left is not None:
+            ours = last is not None and error.step == last.id
+            results.result_of(error.left).show(**(options if ours else {}))
+        raise
+    if made.timings.undone:
+        from fluent_pipe.report.terminal import terminal_report
+
+        print(terminal_report(made))
+    else:
+        made.result().show(**options)
 
 
 def _check_reach(root: Root, runner: Runner) -> None:

@@ -160,7 +160,7 @@ class Context:
             return None
 
 
-def _count(step: str, rows: int, detail: str | None) -> None:  # noqa: ARG001 - a carrier takes both
+def _count(step: str, rows: int, detail: str | None, part: float) -> None:  # noqa: ARG001 - a carrier takes all
     """Count what a step reports in Beam's words too, which reach the driver from any worker, at the end of the job."""
     if rows:
         Metrics.counter(COUNTERS, step).inc(rows)  # nothing, on a thread that no bundle is on

@@ -12,12 +12,13 @@ from typing import Any
 import apache_beam as beam
 import tensorflow_model_analysis as tfma
 
+from fluent_pipe import progress
 from fluent_pipe.artifacts import Folder, Model, address_of, folder_of
 from fluent_pipe.components.base import Component, Context, Live, once
 from fluent_pipe.components.inputs import ExamplesInput, Input, SchemaInput, TransformGraphInput
 from fluent_pipe.components.library_files import delivered_files
 from fluent_pipe.errors import EvaluationError
-from fluent_pipe.evaluation import config, judge, results
+from fluent_pipe.evaluation import config, curves, judge, results
 from fluent_pipe.evaluation.cuts import cuts
 from fluent_pipe.evaluation.discovery import Found, worse
 from fluent_pipe.evaluation.evaluator import evaluator
@@ -86,7 +87,12 @@ class Evaluate(Component):
             baseline=self._baseline is not None,
             class_count=facts.get("class_count"),
         )
-        return replace(plan, search=self._search(plan))
+        return replace(
+            plan,
+            search=self._search(plan),
+            classes=tuple(map(str, facts["classes"])) if facts.get("classes") else None,
+            label_range=self._label_range(plan),
+        )
 
     def _raw_columns(self) -> tuple[str, ...]:
         return tuple(self._examples.value.facts()["columns"])
@@ -95,6 +101,7 @@ class Evaluate(Component):
         """Judge every batch, hand the judged rows to TFMA, then read its results and decide."""
         plan = self.plan()
         split = self._step.split
+        progress.expect(self.context.step, self._examples.row_count([split]))
         models: dict[str, Folder] = {config.CANDIDATE: self._model.value}
         if self._baseline is not None:
             models[config.BASELINE] = self._baseline
@@ -118,6 +125,11 @@ class Evaluate(Component):
         listed = beam.pvalue.AsSingleton(found) if found else None
         waits = [beam.pvalue.AsList(w) for w in _collections(written)]
         return {"": once(pipeline, "Bless", self.context, finish, counts, listed, *waits)}
+
+    def _label_range(self, plan: config.Plan) -> tuple[float, float] | None:
+        if plan.task != "regression":
+            return None
+        return curves.label_range(self._graph.value.addresses(self._step.split), plan.label)
 
     def _search(self, plan: config.Plan) -> config.Search | None:
         """How to look for slices, if that was asked for; decided from the stored rows.
@@ -206,8 +218,9 @@ class _Tfma(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, judged: beam.PCollection) -> dict[str, Any]:
         eval_config = config.eval_config(self._plan)
+        plots = curves.specs(self._plan)
         also = None if self._worse is None else self._worse | "Slicings" >> beam.Map(_slicings)
-        evaluators = [evaluator(eval_config, also=also)]
+        evaluators = [evaluator(eval_config, also=also, overall=plots)]
         evaluation = (
             judged
             | "Extracts" >> tfma.BatchedInputsToExtracts()
@@ -216,8 +229,11 @@ class _Tfma(beam.PTransform):  # type: ignore[misc]
         kinds = (tfma.METRICS_KEY, tfma.VALIDATIONS_KEY, tfma.PLOTS_KEY)
         paths = {kind: joined(self._folder, kind) for kind in kinds}
         locations = {config.tfma_name(self._plan, name): str(_saved_model(m)) for name, m in self._models.items()}
+        told = tfma.EvalConfig()
+        told.CopyFrom(eval_config)
+        told.metrics_specs.extend(plots)
         writers = [
-            tfma.writers.EvalConfigWriter(self._folder, eval_config=eval_config, model_locations=locations),
+            tfma.writers.EvalConfigWriter(self._folder, eval_config=told, model_locations=locations),
             tfma.writers.MetricsPlotsAndValidationsWriter(paths, eval_config=eval_config),
         ]
         written: dict[str, Any] = evaluation | "Write" >> tfma.WriteResults(writers=writers)

@@ -98,6 +98,7 @@ class GenerateStatistics(Component):
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """Statistics by split, one element each."""
+        progress.expect(self.context.step, self.examples.row_count(self.step.split_names))
         return {split: self._split(pipeline, split) for split in self.step.split_names}
 
     def _split(self, pipeline: beam.Pipeline, split: str) -> beam.PCollection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
@@ -52,6 +53,16 @@ class Input(Generic[A]):
 
 class ExamplesInput(Input[Examples]):
     """Rows by split. Also reads the transformed rows of a :class:`TransformGraph`."""
+
+    def row_count(self, splits: Iterable[str]) -> int | None:
+        """Rows of these splits together; None where nobody knows, as while they flow in the same job."""
+        if self.artifact is None:
+            return None
+        try:
+            stored: dict[str, dict[str, int]] = self.artifact.facts()["splits"]
+            return sum(stored[split]["rows"] for split in splits)
+        except (FileNotFoundError, KeyError):  # it is what reads them that says what is missing
+            return None
 
     def read(self, pipeline: beam.Pipeline, split: str) -> beam.PCollection[pa.RecordBatch]:
         """Batches of one split, flat columns, in no particular order."""

@@ -124,7 +124,7 @@ class Preprocess(Component):
         first = self._step.split_names[0]
         with self._transforming():
             rows = self._examples.read(pipeline, first) | f"To tensors[{first}]" >> beam.ParDo(
-                ToTransformInput(self.context, first, config)
+                ToTransformInput(self.context, first, config, part=self._part_of_a_row())
             )
             transform_fn = (rows, config) | "Analyze" >> tft_beam.AnalyzeDataset(function)
             flat: dict[str, beam.PCollection] = {}
@@ -142,6 +142,12 @@ class Preprocess(Component):
             )
         self._publish(pipeline, used, function, flat, metadata, written)
         return flat
+
+    def _part_of_a_row(self) -> float:
+        """Of the whole work, which is to analyse the rows of the first split and to transform those of all."""
+        splits = self._step.split_names
+        rows = self._examples.row_count([splits[0], *splits])
+        return 1 / rows if rows else 0.0
 
     def _transforming(self) -> AbstractContextManager[Any]:
         if self.context.is_remote:
@@ -171,8 +177,10 @@ class Preprocess(Component):
     ) -> None:
         step, context = self._step, self.context
         roles = Roles(step.label, step.weight)
+        part = self._part_of_a_row()
         parts = [
-            rows | f"Write[{split}]" >> beam.ParDo(WritePart(context, split, roles)) for split, rows in flat.items()
+            rows | f"Write[{split}]" >> beam.ParDo(WritePart(context, split, roles, part))
+            for split, rows in flat.items()
         ] | "Parts" >> beam.Flatten()
         once(
             pipeline,

@@ -148,8 +148,8 @@ class Rows:
         assert self.reader is not None, "look() comes first"
         most_good = None if isinstance(self.reader, ParquetReader) else self.most_rows
         pieces = pipeline | "Pieces" >> beam.Create([tuple(piece) for piece in self._pieces], reshuffle=True)
-        limit = self.step.max_rejected
-        return read_pieces(pieces, self.reader, route, outputs, self._context, limit, most_good)
+        limit, part = self.step.max_rejected, 1 / len(self._pieces)
+        return read_pieces(pieces, self.reader, route, outputs, self._context, limit, most_good, part)
 
     def _spool(self, table: pa.Table) -> None:
         if table.num_rows == 0:
@@ -173,6 +173,7 @@ def read_pieces(
     context: Context,
     max_rejected: float,
     most_good: int | None = None,
+    part: float = 0.0,
 ) -> Any:
     """Read pieces of the input on workers.
 
@@ -190,6 +191,8 @@ def read_pieces(
         Share of rows that may be rejected.
     most_good
         An upper bound of the rows that are not rejected.
+    part
+        Of all pieces that one is; 0 where their number is not known.
 
     Returns
     -------
@@ -197,7 +200,7 @@ def read_pieces(
         PCollections by name: batches under what :func:`tag` makes of each output, and under ``"seen"`` the account of
         each piece.
     """
-    read = beam.ParDo(_Read(context, route, max_rejected, most_good), reader)
+    read = beam.ParDo(_Read(context, route, max_rejected, most_good, part), reader)
     return pieces | "Read and split" >> read.with_outputs(*map(tag, outputs), main="seen")
 
 
@@ -210,8 +213,10 @@ class _Read(beam.DoFn):  # type: ignore[misc]
         route: Route,
         max_rejected: float,
         most_good: int | None,
+        part: float,
     ) -> None:
         super().__init__()
+        self._part = part
         self._context = context
         self._route = route
         self._max_rejected = max_rejected
@@ -232,6 +237,7 @@ class _Read(beam.DoFn):  # type: ignore[misc]
                 for split, part in self._route(batch, piece):
                     yield beam.pvalue.TaggedOutput(tag(split), part)
             rejected.close()
+            progress.report(self._context.step, part=self._part)
             yield tuple(rejected.seen(rows))
 
     def _give_up_early(self, rejected: RejectedWriter) -> None:

@@ -75,6 +75,7 @@ class ChangeRows(Component):
     def build(self, pipeline: beam.Pipeline) -> Live:
         """Batches by split."""
         step = self._step
+        progress.expect(self.context.step, self._examples.row_count(step.split_names))
         rows = {split: self._examples.read(pipeline, split) for split in step.split_names}
         if isinstance(step.function, RowExpression):
             whose = Whose(step.function.text)

@@ -139,7 +139,7 @@ def _with_build_model(
         features=features,
     )
     fitted = time.monotonic()
-    progress.report(context.step, detail="exporting")
+    progress.report(context.step, detail="exporting", part=1.0)  # all of it, also where it stopped early
     export_model(
         model, data, context.folder / "Format-Serving", features=features, multi_valued=_lists(examples.facts())
     )

@@ -65,10 +65,13 @@ class ToTransformInput(beam.DoFn):  # type: ignore[misc]
         Whose rows; named in errors.
     config
         From :func:`adapter_config`.
+    part
+        Of the step's work that is done when a row is analysed; None for rows that are not.
     """
 
-    def __init__(self, context: Context, split: str, config: TensorAdapterConfig) -> None:
+    def __init__(self, context: Context, split: str, config: TensorAdapterConfig, *, part: float | None = None) -> None:
         self._context = context
+        self._part = part
         self._split = split
         self._schema = config.arrow_schema
         self._always = frozenset(
@@ -79,7 +82,10 @@ class ToTransformInput(beam.DoFn):  # type: ignore[misc]
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         with self._context.explained():
-            progress.check()
+            if self._part is None:
+                progress.check()
+            else:
+                progress.report(self._context.step, detail="analysing", part=batch.num_rows * self._part)
             columns = [self._column(batch, field) for field in self._schema]
             yield pa.RecordBatch.from_arrays(columns, schema=self._schema)
 

@@ -77,11 +77,13 @@ class FlattenRows(beam.DoFn):  # type: ignore[misc]
 class WritePart(beam.DoFn):  # type: ignore[misc]
     """Write the batches of a bundle to a file of its own and look at their label; gives one :class:`Part` a bundle.
 
-    A bundle that is tried again leaves a file that nobody names; :func:`publish_parts` removes it.
+    A bundle that is tried again leaves a file that nobody names; :func:`publish_parts` removes it. ``part`` of the
+    step's work is done when a row is written.
     """
 
-    def __init__(self, context: Context, split: str, roles: Roles) -> None:
+    def __init__(self, context: Context, split: str, roles: Roles, part: float) -> None:
         self._context = context
+        self._part = part
         self._split = split
         self._roles = roles
         self._writer: BatchWriter | None = None
@@ -98,7 +100,8 @@ class WritePart(beam.DoFn):  # type: ignore[misc]
                 self._writer = BatchWriter(folder / f"part-{uuid.uuid4().hex}.parquet")
             self._writer.write(batch)
             self._roles.summarize(batch, self._label)
-            progress.report(self._context.step, rows=batch.num_rows)
+            rows = batch.num_rows
+            progress.report(self._context.step, rows=rows, detail="transforming", part=rows * self._part)
         yield from ()  # parts come at the end of the bundle
 
     def finish_bundle(self) -> Iterator[WindowedValue]:

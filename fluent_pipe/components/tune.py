@@ -80,6 +80,7 @@ class Tune(Component):
             self._step, training_data(self._step, self._graph, self._base_model), trials=trials, own=own
         )
         self._asked = self._search.ask()
+        self._tell_how_far(self._search)
 
     def build(self, pipeline: beam.Pipeline) -> Live:
         """One element a trial; one in all for a ``tuner_fn``."""
@@ -101,6 +102,7 @@ class Tune(Component):
         if self.context.is_remote:
             fetched(joined(self.context.staging, DELIVERED), self._trials)
         self._search.tell()
+        self._tell_how_far(self._search)
         progress.report(self.context.step, detail="choosing what to try next")
         self._asked = self._search.ask()
         if self._asked:
@@ -111,6 +113,10 @@ class Tune(Component):
         if self.context.is_remote:
             self.context.staged.remove_folder(DELIVERED)
         return False
+
+    def _tell_how_far(self, search: Search) -> None:
+        if self._step.algorithm != "hyperband":  # whose later trials take longer
+            progress.reached(self.context.step, search.tried / self._step.trials)
 
     def _hand_out(self, trials: Path) -> None:
         """Have the weights that an earlier process' trials left where workers find them."""

@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from fluent_pipe.display.charts import Chart, label
 from fluent_pipe.display.colours import INK, SERIES
-from fluent_pipe.display.graph import Box, Columns, Layout, Wire, lay_out, rounded
+from fluent_pipe.display.graph import Box, Columns, Layout, Wire, rounded
 from fluent_pipe.display.markup import joined, tag
+from fluent_pipe.display.routing import lay_out
 
 CARD = 172.0
 LINE = 14.0

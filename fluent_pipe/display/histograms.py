@@ -35,7 +35,7 @@ def cells_chart(cells: Cells, splits: Sequence[str]) -> Chart:
     most = max((share for shares in cells.shares for share in shares), default=0.0)
     across = Scale((cells.low, cells.high), (_LEFT, WIDTH - 4))
     up = Scale((0, most or 1), (_TOP + _HEIGHT, _TOP))
-    drawn = [_outline(shares, across, up, number) for number, shares in enumerate(cells.shares)]
+    drawn = [_outline(shares, across, up, number) for number, shares in enumerate(cells.shares) if any(shares)]
     notes = _left_out(cells)
     body = joined(
         tag("line", x1=_LEFT, x2=WIDTH - 4, y1=_TOP, y2=_TOP, stroke=FAINT),
@@ -43,10 +43,11 @@ def cells_chart(cells: Cells, splits: Sequence[str]) -> Chart:
         drawn,
         tag("line", x1=_LEFT, x2=WIDTH - 4, y1=_TOP + _HEIGHT, y2=_TOP + _HEIGHT, stroke=INK),
         _marks(cells, across),
-        label(_LEFT, _TOP + _HEIGHT + 27, notes[0], font_size=_SMALL) if notes[0] else None,
+        label(2, _TOP + _HEIGHT + 27, notes[0], font_size=_SMALL) if notes[0] else None,
         label(WIDTH - 4, _TOP + _HEIGHT + 27, notes[1], anchor="end", font_size=_SMALL) if notes[1] else None,
     )
-    words = f"from {short(cells.least)} to {short(cells.greatest)}, up to {share_in_words(most)} of values in a bar"
+    words = f"{short(cells.least)} to {short(cells.greatest)}, at most {share_in_words(most)} of the values in a bar"
+    words += f"; not drawn: {share_in_words(cells.below + cells.above)} far out" if any(notes) else ""
     height = _TOP + _HEIGHT + (32 if any(notes) else 18)
     return Chart(WIDTH, height, body, f"histogram of {', '.join(splits)}: {words}")
 
@@ -89,7 +90,8 @@ def _marks(cells: Cells, across: Scale) -> Markup:
     for tick in ticks(low, high, 5):
         words, x = short(tick), across(tick)
         half = _long(words) / 2
-        if left + 8 + half <= x <= right - 8 - half and words not in (first, last):
+        is_new = words not in (first, last) and not (cells.whole and tick % 1)
+        if is_new and left + 8 + half <= x <= right - 8 - half:
             marks.append((x, words))
             left = x + half
     y = _TOP + _HEIGHT
@@ -108,8 +110,9 @@ def _long(words: str) -> float:
 
 
 def _left_out(cells: Cells) -> tuple[str, str]:
-    below = f"{share_in_words(cells.below)} below, from {short(cells.least)}" if cells.below > 0 else ""
-    above = f"{share_in_words(cells.above)} above, to {short(cells.greatest)}" if cells.above > 0 else ""
+    """Share of the values that are not drawn, and how far they reach."""
+    below = f"◂ {share_in_words(cells.below)} from {short(cells.least)}" if cells.below > 0 else ""
+    above = f"{share_in_words(cells.above)} to {short(cells.greatest)} ▸" if cells.above > 0 else ""
     return below, above
 
 

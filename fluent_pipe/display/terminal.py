@@ -1,160 +1,161 @@
-"""Progress on the terminal: a live table where there is one, plain lines elsewhere."""
+"""Progress where a person looks: a live table on a terminal, one in a notebook's cell, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
-import time
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import Literal, TextIO, TypeAlias
 
-from fluent_pipe import progress
+from fluent_pipe.display import words
 from fluent_pipe.execution import Observer, RunState, StepState
+from fluent_pipe.live import Board, Live, LiveStep, Looking
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-MARKS: dict[StepState, str] = {
-    "waiting": "·",
-    "running": "▸",
-    "ran": "✓",
-    "cached": "=",
-    "failed": "✗",
-    "not pushed": "!",
-    "not scored": "!",
-    "skipped": "-",
-}
-COLOURS: dict[StepState, str] = {
-    "waiting": "dim",
-    "running": "cyan",
-    "ran": "green",
-    "cached": "blue",
-    "failed": "red",
-    "not pushed": "yellow",
-    "not scored": "yellow",
-    "skipped": "dim",
-}
+Telling: TypeAlias = Literal["everything", "work", "what matters"]
+"""How much is told: of every run; of one that has something to run; only what a person must not miss."""
 
 
-def observer(terminal: TextIO, log: Path, *, quiet: bool = False) -> Observer:
-    """The observer that suits the terminal.
+def observer(board: Board, terminal: TextIO, log: Path, telling: Telling = "everything") -> Observer:
+    """The observer that suits where a person looks.
 
     Parameters
     ----------
+    board
+        Knows how far the run is.
     terminal
         Where to write.
     log
         The run's log, named if the run fails.
-    quiet
-        Show no progress, only what a person must not miss.
+    telling
+        How much to tell.
     """
-    if quiet:
-        return OnlyWords(terminal, log)
-    return LiveTable(terminal, log) if terminal.isatty() else PlainLines(terminal, log)
+    if telling == "what matters":
+        return OnlyWords(terminal)
+    if telling == "work":
+        return FromFirstJob(lambda: _fitting(board, terminal, log), terminal)
+    return _fitting(board, terminal, log)
 
 
-@dataclass
-class _Row:
-    state: StepState = "waiting"
-    seconds: float | None = None
-    note: str = ""
-    begun: float = 0.0
+def _fitting(board: Board, terminal: TextIO, log: Path) -> Observer:
+    if _is_terminal(terminal):
+        from fluent_pipe.display.live_table import LiveTable
+
+        return LiveTable(board, terminal, log)
+    if _is_notebook():
+        from fluent_pipe.display.in_cell import InCell
+
+        return InCell(board, terminal, log)
+    return PlainLines(board, terminal, log)
 
 
-class _Watching(Observer):
-    def __init__(self, terminal: TextIO, log: Path) -> None:
-        self._terminal = terminal
-        self._log = log
-        self._rows: dict[str, _Row] = {}
-        self._begun = time.monotonic()
-
-    def started(self, steps: Collection[str]) -> None:
-        self._rows = {step: _Row() for step in steps}
-
-    def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
-        begun = time.monotonic() if state == "running" else self._rows[step].begun
-        self._rows[step] = _Row(state, seconds, note, begun)
-
-    def _closing(self, state: RunState) -> str:
-        cached = sum(r.state == "cached" for r in self._rows.values())
-        skipped = sum(r.state == "skipped" for r in self._rows.values())
-        end = f"{state} in {time.monotonic() - self._begun:.1f} s, {cached} of {len(self._rows)} steps from the cache"
-        end += f", {skipped} skipped" if skipped else ""
-        return end if state not in ("failed", "interrupted") else f"{end}; log: {self._log}"
+def _is_terminal(terminal: TextIO) -> bool:
+    return terminal.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
-class OnlyWords(_Watching):
+def _is_notebook() -> bool:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "kernel", None) is not None
+
+
+class OnlyWords(Observer):
     """What a person must not miss."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
 
     def said(self, step: str, words: str) -> None:
         self._terminal.write(f"{step}: {words}\n")
 
 
-class PlainLines(OnlyWords):
-    """One line for every step that ends; for files, pipes and CI."""
+class FromFirstJob(OnlyWords):
+    """Tells nothing before there is something to run: what is cached has ended before anybody could look.
+
+    Parameters
+    ----------
+    make
+        The observer that tells, from then on.
+    """
+
+    def __init__(self, make: Callable[[], Observer], terminal: TextIO) -> None:
+        super().__init__(terminal)
+        self._make = make
+        self._shown: Observer | None = None
+        self._steps: Collection[str] = ()
+
+    def started(self, steps: Collection[str]) -> None:
+        self._steps = steps
+
+    def job(self, steps: Collection[str]) -> None:
+        if self._shown is None:
+            self._shown = self._make()
+            self._shown.started(self._steps)
+        self._shown.job(steps)
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
-        super().changed(step, state, seconds=seconds, note=note)
-        if state in ("waiting", "running"):
-            return
-        took = "" if seconds is None else f"{seconds:.1f} s"
-        width = max(len(s) for s in self._rows)
-        self._terminal.write(f"{step:<{width}}  {state:<10}  {took:>8}  {note}".rstrip() + "\n")
+        if self._shown is not None:
+            self._shown.changed(step, state, seconds=seconds, note=note)
+
+    def said(self, step: str, words: str) -> None:
+        super().said(step, words) if self._shown is None else self._shown.said(step, words)
 
     def ended(self, state: RunState) -> None:
-        self._terminal.write(self._closing(state) + "\n")
+        if self._shown is not None:
+            self._shown.ended(state)
 
 
-class LiveTable(_Watching):
-    """A table that is drawn anew several times a second."""
+class PlainLines(Looking):
+    """A line for every step that ends, and one now and then while it takes long; for files, pipes and CI."""
 
-    def __init__(self, terminal: TextIO, log: Path) -> None:
-        from rich.console import Console
-        from rich.live import Live
+    FIRST = (10.0, 20.0, 30.0)
+    LATER = 60.0
+    """Seconds of a job after which it is told: these first, and then again and again."""
 
-        super().__init__(terminal, log)
-        self._console = Console(file=terminal)
-        self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=8)
+    def __init__(self, board: Board, terminal: TextIO, log: Path) -> None:
+        super().__init__(board)
+        self._terminal = terminal
+        self._log = log
+        self._width = 0
+        self._next: dict[int, float] = {}
+        self._last: dict[str, LiveStep] = {}
         self._lock = threading.Lock()
 
     def started(self, steps: Collection[str]) -> None:
-        super().started(steps)
-        self._live.start()
+        self._width = max(len(step) for step in steps)
+
+    def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
+        if state in words.ENDED:
+            self._write(step, state, "" if seconds is None else words.duration(seconds), words.one_line(note))
 
     def said(self, step: str, words: str) -> None:
-        self._console.print(f"{step}: {words}", highlight=False, soft_wrap=True)
+        with self._lock:
+            self._terminal.write(f"{step}: {words}\n")
 
-    def ended(self, state: RunState) -> None:
-        self._live.stop()
-        self._console.print(self._closing(state), highlight=False, soft_wrap=True)
+    def look(self) -> None:
+        """Write a line for each job that has run for long: of the step that can say most, news before all else."""
+        self.tell(self.board.now())
 
-    def _table(self) -> Table:
-        from rich.table import Table
-        from rich.text import Text
+    def tell(self, live: Live) -> None:
+        """The same of a run as it was at some time."""
+        for job in sorted({step.job for step in live.steps if step.job and step.state == "running"}):
+            steps = [step for step in live.steps if step.job == job and step.state == "running"]
+            seconds = steps[0].seconds or 0.0
+            if seconds < self._next.setdefault(job, self.FIRST[0]):
+                continue
+            later = (seconds // self.LATER + 1) * self.LATER
+            self._next[job] = next((at for at in self.FIRST if at > seconds), later)
+            step = max(steps, key=lambda step: (self._is_news(step), step.fraction is not None, step.rows))
+            self._last[step.step] = step
+            self._write(step.step, "running", words.duration(seconds), words.how_far(step))
 
-        table = Table(box=None, pad_edge=False)
-        for heading, side in (
-            ("", "left"),
-            ("step", "left"),
-            ("state", "left"),
-            ("rows", "right"),
-            ("seconds", "right"),
-            ("", "left"),
-        ):
-            table.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]
-        told = progress.snapshot()
-        for step, row in self._rows.items():
-            at = told.get(step, progress.Progress())
-            seconds = time.monotonic() - row.begun if row.state == "running" else row.seconds
-            table.add_row(
-                Text(MARKS[row.state], style=COLOURS[row.state]),
-                step,
-                Text(row.state, style=COLOURS[row.state]),
-                f"{at.rows:,}" if at.rows else "",
-                "" if seconds is None else f"{seconds:.1f}",
-                Text(row.note or at.detail, style="dim", overflow="ellipsis"),
-            )
-        if progress.is_stopping():
-            table.caption = "Stopping. Ctrl-C again stops at once, whatever is at work."
-        return table
+    def finish(self, state: RunState) -> None:
+        self._terminal.write(words.at_the_end(self.board.now(), state, self._log) + "\n")
+
+    def _is_news(self, step: LiveStep) -> bool:
+        last = self._last.get(step.step, LiveStep(step.step))
+        return (last.rows, last.detail, last.fraction) != (step.rows, step.detail, step.fraction)
+
+    def _write(self, step: str, state: StepState, took: str, told: str) -> None:
+        with self._lock:
+            self._terminal.write(f"{step:<{self._width}}  {state:<10}  {took:>10}  {told}".rstrip() + "\n")

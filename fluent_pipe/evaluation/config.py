@@ -65,6 +65,10 @@ class Plan:
         Whether an earlier model is compared with.
     class_count
         Classes of a multi-class label, where they are known.
+    classes
+        Their names, where they have any.
+    label_range
+        Between which numbers most labels of a regression lie; None where that is not known.
     confidence_intervals
         Whether metrics get intervals.
     config
@@ -81,6 +85,8 @@ class Plan:
     requirements: tuple[Requirement, ...]
     baseline: bool
     class_count: int | None = None
+    classes: tuple[str, ...] | None = None
+    label_range: tuple[float, float] | None = None
     confidence_intervals: bool = False
     config: str | None = None
     search: Search | None = None

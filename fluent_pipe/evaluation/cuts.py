@@ -83,7 +83,7 @@ def cuts(
     tuple of Cut
         At most one for each column.
     """
-    seen = _sample(files, tuple(dict.fromkeys(columns)), rows)
+    seen = sample(files, tuple(dict.fromkeys(columns)), rows)
     found = (_cut(name, chunks, most_values, buckets) for name, chunks in seen.items())
     return tuple(cut for cut in found if cut is not None)
 
@@ -116,8 +116,8 @@ def _numbers(column: pa.Array) -> Floats:
     return numbers
 
 
-def _sample(files: Sequence[str | Path], columns: tuple[str, ...], rows: int) -> dict[str, list[pa.Array]]:
-    """The flat columns, in chunks, of rows drawn from all over the files."""
+def sample(files: Sequence[str | Path], columns: tuple[str, ...], rows: int) -> dict[str, list[pa.Array]]:
+    """The flat columns, in chunks, of at most so many rows drawn from all over the files; the same ones each time."""
     groups: list[RowGroup] = []
     for path in files:
         with parquet_file(path) as file:

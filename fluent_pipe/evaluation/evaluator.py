@@ -9,7 +9,7 @@ the same results: the same metrics of the same slices, plots, validations. It st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ from fluent_pipe.evaluation.summed_metrics import SummedMetric
 from fluent_pipe.evaluation.table import Metrics, State, Table, slicings
 
 MetricsDict = Mapping[metric_types.MetricKey, Any]
+Computation = Any
+"""One of TFMA's: of a metric, one derived from others, or across slices."""
 
 
 def evaluator(
@@ -45,6 +47,7 @@ def evaluator(
     *,
     run_after: str = extractor.LAST_EXTRACTOR_STAGE_NAME,
     also: beam.PCollection[tuple[Slicing, ...]] | None = None,
+    overall: Sequence[tfma.MetricsSpec] = (),
 ) -> tfma.evaluators.Evaluator:
     """An evaluator for ``tfma.ExtractAndEvaluate`` and the transforms around it.
 
@@ -58,6 +61,9 @@ def evaluator(
         ``[rows, classes]``, by model and output where there are several.
     also
         One element: slices to evaluate beside those of ``eval_config``, which are known only when the job runs.
+    overall
+        Plots beside the metrics of ``eval_config``, of the overall slice alone if that is evaluated; they are large.
+        What ``eval_config`` has under the same name is taken instead. Left out with the jackknife.
 
     Raises
     ------
@@ -70,7 +76,7 @@ def evaluator(
     go through TFMA row by row, into the same results. So do whole specs with a ``query_key``, and the jackknife.
     """
     return tfma.evaluators.Evaluator(
-        stage_name="EvaluateWholeBatches", run_after=run_after, ptransform=_Evaluate(eval_config, also)
+        stage_name="EvaluateWholeBatches", run_after=run_after, ptransform=_Evaluate(eval_config, also, overall)
     )
 
 
@@ -90,6 +96,8 @@ class Computations:
         Name of the model that others are compared with.
     no_interval
         Metrics that get no confidence interval.
+    derived_overall
+        Functions that add more to the metrics of the overall slice, in order, after the others.
     """
 
     metrics: Metrics
@@ -97,11 +105,15 @@ class Computations:
     across: tuple[metric_types.CrossSliceMetricComputation, ...]
     baseline: str | None
     no_interval: frozenset[metric_types.MetricKey]
+    derived_overall: tuple[Callable[[MetricsDict], MetricsDict], ...] = ()
 
     @staticmethod
-    def of(eval_config: tfma.EvalConfig, specs: list[tfma.MetricsSpec]) -> Computations:
-        """Of the metrics in ``specs``."""
-        every = list(dict.fromkeys(metric_specs.to_computations(specs, eval_config=eval_config)))
+    def of(
+        eval_config: tfma.EvalConfig, specs: list[tfma.MetricsSpec], overall: Sequence[Computation] = ()
+    ) -> Computations:
+        """Of the metrics in ``specs``, and of computations for the overall slice alone."""
+        every = computations(eval_config, specs)
+        more = [c for c in overall if c not in every]
         summed: list[SummedMetric] = []
         by_row: list[metric_types.MetricComputation] = []
         for computation in (c for c in every if isinstance(c, metric_types.MetricComputation)):
@@ -111,7 +123,11 @@ class Computations:
         baseline = model_util.get_baseline_model_spec(eval_config)
         return Computations(
             metrics=Metrics(
-                slicings(_slicing_specs(eval_config)), tuple(summed), RowMetrics(by_row), _replicates(eval_config)
+                slicings(_slicing_specs(eval_config)),
+                tuple(summed),
+                RowMetrics(by_row),
+                _replicates(eval_config),
+                overall=tuple(_in_batches(more, eval_config)),
             ),
             # Those that compute on confidence intervals themselves come last in TFMA; there they see plain numbers too.
             derived=tuple(quick(c) for c in every if isinstance(c, metric_types.DerivedMetricComputation)),
@@ -120,7 +136,21 @@ class Computations:
             no_interval=frozenset(
                 metric_specs.metric_keys_to_skip_for_confidence_intervals(specs, eval_config=eval_config)
             ),
+            derived_overall=tuple(quick(c) for c in more if isinstance(c, metric_types.DerivedMetricComputation)),
         )
+
+
+def computations(eval_config: tfma.EvalConfig, specs: Sequence[tfma.MetricsSpec]) -> list[Computation]:
+    """TFMA's computations behind the metrics in ``specs``, each once."""
+    return list(dict.fromkeys(metric_specs.to_computations(list(specs), eval_config=eval_config)))
+
+
+def _in_batches(overall: list[Computation], eval_config: tfma.EvalConfig) -> Iterator[SummedMetric]:
+    for computation in (c for c in overall if isinstance(c, metric_types.MetricComputation)):
+        summed, by_row = summed_metrics(computation, eval_config)
+        if by_row:
+            raise ValueError(f"{computation.keys} cannot be computed in whole batches, so not for one slice alone")
+        yield from summed
 
 
 def _slicing_specs(eval_config: tfma.EvalConfig) -> list[tfma.SlicingSpec]:
@@ -145,17 +175,21 @@ def _replicates(eval_config: tfma.EvalConfig) -> int:
 
 
 class _Evaluate(beam.PTransform):  # type: ignore[misc]
-    def __init__(self, eval_config: tfma.EvalConfig, also: beam.PCollection | None) -> None:
+    def __init__(
+        self, eval_config: tfma.EvalConfig, also: beam.PCollection | None, overall: Sequence[tfma.MetricsSpec]
+    ) -> None:
         super().__init__()
         self._config = eval_config
         self._also = also
+        self._overall = overall
 
     def expand(self, extracts: beam.PCollection) -> dict[str, beam.PCollection]:
         here, stock_specs = self._shared_out()
         evaluations: dict[str, list[beam.PCollection]] = {}
         parts = []
         if here or not stock_specs:
-            parts.append(extracts | "WholeBatches" >> _WholeBatches(self._config, here, self._also))
+            computed = Computations.of(self._config, here, self._more(stock_specs))
+            parts.append(extracts | "WholeBatches" >> _WholeBatches(self._config, computed, self._also))
         if stock_specs:
             config = tfma.EvalConfig()
             config.CopyFrom(self._config)
@@ -171,6 +205,11 @@ class _Evaluate(beam.PTransform):  # type: ignore[misc]
             metrics_validator.validate_metrics, self._config
         )
         return result
+
+    def _more(self, stock_specs: list[tfma.MetricsSpec]) -> list[Computation]:
+        """What is computed for the overall slice alone, less the plots that TFMA makes of it."""
+        plots = {key for c in computations(self._config, stock_specs) for key in c.keys or () if not _is_private(key)}
+        return [c for c in computations(self._config, self._overall) if not plots.intersection(c.keys or ())]
 
     def _shared_out(self) -> tuple[list[tfma.MetricsSpec], list[tfma.MetricsSpec]]:
         options = self._config.options
@@ -196,16 +235,14 @@ def _rows(extracts: Mapping[str, Any], slicing: Iterable[Any]) -> Iterator[dict[
 
 
 class _WholeBatches(beam.PTransform):  # type: ignore[misc]
-    def __init__(
-        self, eval_config: tfma.EvalConfig, specs: list[tfma.MetricsSpec], also: beam.PCollection | None
-    ) -> None:
+    def __init__(self, eval_config: tfma.EvalConfig, parts: Computations, also: beam.PCollection | None) -> None:
         super().__init__()
         self._config = eval_config
-        self._specs = specs
+        self._parts = parts
         self._also = () if also is None else (beam.pvalue.AsSingleton(also),)
 
     def expand(self, extracts: beam.PCollection) -> dict[str, beam.PCollection]:
-        parts = Computations.of(self._config, self._specs)
+        parts = self._parts
         states = (
             extracts
             | "SumBySlice" >> beam.ParDo(_SumBySlice(parts.metrics), *self._also)
@@ -266,7 +303,7 @@ class MergeStates(beam.CombineFn):  # type: ignore[misc]
         self._metrics.setup()
 
     def create_accumulator(self) -> State:
-        return State(0, [None] * len(self._metrics.summed), [])
+        return State(0, [None] * len(self._metrics.in_batches), [])
 
     def add_input(self, accumulator: State, state: State) -> State:
         return State.merged([accumulator, state], self._metrics)
@@ -290,16 +327,22 @@ class _Results(beam.DoFn):  # type: ignore[misc]
     def process(self, entry: tuple[SliceKey, State]) -> Iterator[tuple[SliceKey, list[MetricsDict]]]:
         key, state = entry
         with np.errstate(all="ignore"):  # TFMA divides by what may be 0, and means the NaN
-            samples: list[Any] = state.outputs(self._parts.metrics)
+            samples: list[Any] = state.outputs(self._parts.metrics, overall=key == ())
             for sample in samples:
                 for derive in self._parts.derived:
                     sample.update(derive(sample))
+            for derive in self._parts.derived_overall if key == () else ():
+                samples[0].update(derive(samples[0]))
         # Comparisons of slices may look at private metrics too; nobody else does from here on, and they are large.
         yield key, samples if self._parts.across else [_public(sample) for sample in samples]
 
 
 def _public(metrics: MetricsDict) -> dict[Any, Any]:
-    return {key: value for key, value in metrics.items() if not stock._is_private_metrics(key)}
+    return {key: value for key, value in metrics.items() if not _is_private(key)}
+
+
+def _is_private(key: metric_types.MetricKey) -> bool:
+    return bool(stock._is_private_metrics(key))
 
 
 def _finished(

@@ -1,4 +1,4 @@
-"""TFMA's results as ``metrics.json`` and ``reasons.json``."""
+"""TFMA's results as ``metrics.json``, ``curves.json`` and ``reasons.json``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from fluent_pipe.evaluation import reasons
+from fluent_pipe.evaluation import curves, reasons
 from fluent_pipe.evaluation.config import BASELINE, Plan
 from fluent_pipe.evaluation.discovery import Found
 
@@ -169,6 +169,9 @@ def write(folder: Path, plan: Plan, *, baseline: str | None, found: list[Found] 
     if plan.config:
         _add_config_failures(judged, tfma.load_validation_result(str(folder)))
     (folder / "metrics.json").write_text(json.dumps(facts, indent=1, allow_nan=False))
+    # Thousands of numbers; without spaces and lines they are half as large.
+    drawn = json.dumps(curves.facts(folder, plan), separators=(",", ":"), allow_nan=False)
+    (folder / "curves.json").write_text(drawn)
     (folder / "reasons.json").write_text(json.dumps(judged, indent=1, allow_nan=False))
     (folder / (BLESSED if judged["blessed"] else NOT_BLESSED)).touch()
     return judged

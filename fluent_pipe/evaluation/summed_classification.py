@@ -93,13 +93,17 @@ class MultiClassConfusion(SummedMetric):
             raise EvaluationError("A multi-class confusion matrix needs several predictions a row, and there is one.")
         actual = label.argmax(axis=1) if label.shape[1] > 1 else label[:, 0].astype(np.int64)
         predicted = prediction.argmax(axis=1)
-        if actual.min(initial=0) < -1 or max(actual.max(initial=0), prediction.shape[1]) >= CLASSES - 1:
-            raise EvaluationError(f"Classes are counted from -1 to {CLASSES - 2}; a label is {actual.min()}.")
+        weight = found.weight[:, :1]
+        beyond = (actual < -1) | (np.maximum(actual, prediction.shape[1]) >= CLASSES - 1)
+        counts = ~beyond | (weight[:, 0] != 0)  # a row that weighs nothing may have no label
+        if (beyond & counts).any():
+            bad = actual[beyond & counts][0]
+            raise EvaluationError(f"Classes are counted from -1 to {CLASSES - 2}; a label is {bad}.")
         top = np.take_along_axis(prediction, predicted[:, None], axis=1)[:, 0].astype(np.float64)
         # Thresholds are passed through in the order given; a row that fails one has no predicted class from there on.
         passed = np.searchsorted(np.maximum.accumulate(self.combiner._thresholds), top, side="left")
         bins = (passed * CLASSES + actual + 1) * CLASSES + predicted + 1
-        return Contributions(np.arange(len(label)), bins.astype(np.int64), found.weight[:, :1])
+        return Contributions(np.flatnonzero(counts), bins[counts].astype(np.int64), weight[counts])
 
     def accumulator(self, sums: Sums) -> Any:
         made = multi_class_confusion_matrix_metrics.Matrices()

@@ -32,16 +32,24 @@ class Metrics:
         Metrics that stay with TFMA.
     replicates
         Bootstrap replicates beside the sample itself.
+    overall
+        Metrics in whole batches of the overall slice alone, without replicates.
     """
 
     slicing: tuple[Slicing, ...]
     summed: tuple[SummedMetric, ...]
     by_row: RowMetrics
     replicates: int = 0
+    overall: tuple[SummedMetric, ...] = ()
+
+    @property
+    def in_batches(self) -> tuple[SummedMetric, ...]:
+        """All that has sums; those of the overall slice come last."""
+        return (*self.summed, *self.overall)
 
     def setup(self) -> None:
         """Once on a worker, before anything is added or put out."""
-        for metric in self.summed:
+        for metric in self.in_batches:
             metric.combiner.setup()
         if self.by_row:
             self.by_row.setup()
@@ -56,7 +64,7 @@ class State:
     rows
         How many rows it has.
     sums
-        By number of the summed metric; None where nothing was added.
+        By number of the metric in :attr:`Metrics.in_batches`; None where nothing was added.
     by_row
         TFMA's accumulators: of the sample itself, then of each replicate. Empty without such metrics.
     """
@@ -70,21 +78,31 @@ class State:
         """States of the same slice as one."""
         every = [state for state in states if state.rows]
         if not every:
-            return State(0, [None] * len(metrics.summed), [])
-        sums = [[s.sums[i] for s in every] for i in range(len(metrics.summed))]
+            return State(0, [None] * len(metrics.in_batches), [])
+        sums = [[s.sums[i] for s in every] for i in range(len(metrics.in_batches))]
         return State(
             rows=sum(s.rows for s in every),
             sums=[Sums.merged(there) if (there := [p for p in parts if p is not None]) else None for parts in sums],
             by_row=[metrics.by_row.merged(list(sample)) for sample in zip(*(s.by_row for s in every), strict=True)],
         )
 
-    def outputs(self, metrics: Metrics) -> list[dict[metric_types.MetricKey, Any]]:
-        """TFMA's results: of the sample itself, then of each replicate."""
-        return [self._output(metrics, sample) for sample in range(1 + metrics.replicates)]
+    def outputs(self, metrics: Metrics, *, overall: bool) -> list[dict[metric_types.MetricKey, Any]]:
+        """TFMA's results: of the sample itself, then of each replicate.
+
+        Parameters
+        ----------
+        overall
+            Whether this is the overall slice: the sample itself then has the metrics that are for it alone.
+        """
+        samples = [self._output(metrics, sample) for sample in range(1 + metrics.replicates)]
+        if overall:
+            for metric, sums in zip(metrics.overall, self.sums[len(metrics.summed) :], strict=True):
+                samples[0] |= metric.output(metric.nothing() if sums is None else sums)
+        return samples
 
     def _output(self, metrics: Metrics, sample: int) -> dict[metric_types.MetricKey, Any]:
         found: dict[metric_types.MetricKey, Any] = {}
-        for metric, sums in zip(metrics.summed, self.sums, strict=True):
+        for metric, sums in zip(metrics.summed, self.sums, strict=False):
             found |= metric.output(metric.nothing() if sums is None else sums.sample(sample))
         return found | (metrics.by_row.output(self.by_row[sample]) if self.by_row else {})
 
@@ -128,6 +146,7 @@ class Table:
         for number, metric in enumerate(self._metrics.summed):
             for slot, sums in summed(metric.contributions(batch), members, times).items():
                 self._keep(self._sums[slot][number], sums)
+        self._add_overall(batch)
         for slot, count in enumerate(np.bincount(members.slots).tolist()):
             self._rows[slot] += count
         if self._metrics.by_row:
@@ -155,10 +174,20 @@ class Table:
         if key not in self._slots:
             self._slots[key] = len(self._slots)
             self._rows.append(0)
-            self._sums.append([[] for _ in self._metrics.summed])
+            self._sums.append([[] for _ in self._metrics.in_batches])
             samples = 1 + self._metrics.replicates if self._metrics.by_row else 0
             self._by_row.append([self._metrics.by_row.empty() for _ in range(samples)])
         return self._slots[key]
+
+    def _add_overall(self, batch: Batch) -> None:
+        slot = self._slots.get(())
+        if slot is None:
+            return
+        rows = np.arange(batch.rows)
+        everyone = Members.of(rows, np.full(batch.rows, slot), total=batch.rows)
+        for number, metric in enumerate(self._metrics.overall, start=len(self._metrics.summed)):
+            for sums in summed(metric.contributions(batch), everyone, None).values():
+                self._keep(self._sums[slot][number], sums)
 
     def _keep(self, parts: list[Sums], sums: Sums) -> None:
         parts.append(sums)

@@ -7,6 +7,7 @@ from fluent_pipe.results.data import AnomaliesResult, ExamplesResult, SchemaResu
 from fluent_pipe.results.delivery import ApprovalResult, InfraResult, PredictionsResult, PushedResult
 from fluent_pipe.results.evaluation import BlessingResult, CurvesResult, EvaluationResult, SlicesResult
 from fluent_pipe.results.model import ModelResult, TrialsResult
+from fluent_pipe.results.of import OwnResult, result_of, shows_with
 from fluent_pipe.results.pipeline import PlanResult, came_of
 from fluent_pipe.results.tables import Drawn, Result, Tabular, Timings
 
@@ -20,6 +21,7 @@ __all__ = [
     "ExamplesResult",
     "InfraResult",
     "ModelResult",
+    "OwnResult",
     "PlanResult",
     "PredictionsResult",
     "PushedResult",
@@ -32,5 +34,7 @@ __all__ = [
     "TransformResult",
     "TrialsResult",
     "came_of",
+    "result_of",
+    "shows_with",
     "slice_name",
 ]

@@ -111,7 +111,10 @@ class StatisticsResult(Tabular[Statistics]):
         """
         if style not in (styles := ("table", "facets")):
             raise ArgumentError(f"There is no style {style!r}.", got=style, valid=styles)
-        (Facets(self) if style == "facets" else super()).show()
+        if style == "facets":
+            Facets(self).show()
+        else:
+            super().show()
 
     def facets(self, path: str | Path) -> Path:
         """Write Google's Facets Overview of the splits as a page that needs nothing else; 3 MB.

@@ -38,9 +38,9 @@ def main() -> None:
     os._exit(0)
 
 
-def _told(reports: int, step: str, rows: int, detail: str | None) -> None:
+def _told(reports: int, step: str, rows: int, detail: str | None, part: float) -> None:
     """Tell the pool; a line of one write, so that those of two threads do not mix."""
-    os.write(reports, f"{json.dumps([step, rows, detail])}\n".encode())
+    os.write(reports, f"{json.dumps([step, rows, detail, part])}\n".encode())
 
 
 def _end_with_pool() -> None:

@@ -9,19 +9,18 @@ import gc
 import logging
 import os
 import signal
-import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from fluent_pipe.errors import ServingError
 from fluent_pipe.serving.folder import some_versions
 from fluent_pipe.serving.limits import Limits
+from fluent_pipe.serving.listening import Server, address, bound
 
 if TYPE_CHECKING:
     from fluent_pipe.serving.model import LoadedModel
@@ -86,7 +85,7 @@ def serve(
         After SIGINT.
     """
     limits = limits or Limits()
-    with _bound(host, port) as listening:
+    with bound(host, port) as listening:
         some_versions(folder)
         with _quiet_libraries():
             from fluent_pipe.serving.app import Service
@@ -96,7 +95,7 @@ def serve(
         versions.start()
         service = Service(name, versions, limits, signature=signature)
         number = listening.getsockname()[1]
-        told = Started(f"http://{f'[{host}]' if ':' in host else host}:{number}", number, versions.current)
+        told = Started(address(host, number), number, versions.current)
         config = uvicorn.Config(
             service.app(),
             http="httptools",
@@ -109,7 +108,7 @@ def serve(
             backlog=BACKLOG,
         )
         logging.getLogger("uvicorn.error").addFilter(_no_cancellation)
-        server = _Server(config, f"{host}:{port}", lambda: started(told), graceful=graceful)
+        server = Server(config, f"{host}:{port}", lambda: started(told), graceful=graceful)
         server.run(sockets=[listening])
     if signal.SIGINT in server.stopped_by:
         raise KeyboardInterrupt
@@ -118,64 +117,6 @@ def serve(
 def _no_cancellation(record: logging.LogRecord) -> bool:
     """A second Ctrl-C cancels what waits; that is no error to tell."""
     return "CancelledError" not in record.getMessage()
-
-
-class _Server(uvicorn.Server):
-    """Tells when it listens; ends quietly on a signal, at once on a second one."""
-
-    def __init__(self, config: uvicorn.Config, where: str, started: Callable[[], None], *, graceful: bool) -> None:
-        super().__init__(config)
-        self._where = where
-        self._tell = started
-        self._graceful = graceful
-        self.stopped_by: list[int] = []
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        with _port_errors(self._where):
-            await super().startup(sockets)
-        self._tell()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        numbers = (signal.SIGINT, signal.SIGTERM) if self._graceful else ()
-        before = {number: signal.signal(number, self._stop) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: Any) -> None:
-        self.stopped_by.append(number)
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
-
-@contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that has the port, and does not listen yet: who connects is refused until the model answers.
-
-    Another that is as far may have the port too, and then finds out when it listens.
-    """
-    with _port_errors(f"{host}:{port}"):
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    with bound:
-        yield bound
-
-
-@contextmanager
-def _port_errors(where: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, OverflowError) as error:
-        raise ServingError(
-            f"The port cannot be had: {getattr(error, 'strerror', None) or error}.",
-            where=where,
-            fix="Give another --port, or 0 for a free one.",
-        ) from error
 
 
 @contextmanager

@@ -166,7 +166,7 @@ class Evaluate(Step):
         return None
 
     call: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     produces: ClassVar[tuple[type[Evaluation] | type[ModelBlessing], ...]] = (Evaluation, ModelBlessing)
 
     def source_files(self) -> tuple[str, ...]:

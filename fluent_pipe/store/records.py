@@ -104,6 +104,8 @@ class StoredRun:
         The steps that came to their end, in that order.
     properties
         Facts that were recorded with it.
+    number
+        Its number in ML Metadata; a run that was recorded later has a higher one.
     """
 
     id: str
@@ -113,6 +115,7 @@ class StoredRun:
     finished: datetime | None
     steps: tuple[StoredStep, ...]
     properties: Mapping[str, Property]
+    number: int = 0
 
 
 def execution_from(proto: Any, root: Root, types: Collection[type[Artifact]] = ()) -> StoredExecution:
@@ -164,6 +167,7 @@ def run_from(proto: Any, root: Path) -> StoredRun:
         finished=datetime.fromtimestamp(finished, timezone.utc) if finished else None,
         steps=tuple(StoredStep(s[0], s[1], s[2], root / s[3] if s[3] else None, *s[4:]) for s in steps),
         properties=values(proto.custom_properties),
+        number=proto.id,
     )
 
 

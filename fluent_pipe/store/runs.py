@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +125,27 @@ class RunStore:
         if pipeline is not None:
             condition += f" AND {equals('pipeline', pipeline)}"
         return [run_from(proto, self.root) for proto in self._database.newest("contexts", condition, limit)]
+
+    def changed_runs(self, above: int, unended: Collection[int] = ()) -> list[StoredRun]:
+        """What to read anew where all runs were read before: a run that has ended does not change any more.
+
+        Parameters
+        ----------
+        above
+            The highest number so far; 0 for all runs there are.
+        unended
+            Numbers of the runs that had not ended.
+
+        Returns
+        -------
+        list of StoredRun
+            The new runs, and those that had not ended as they are now.
+        """
+        condition = f"type = {quoted(RUN_TYPE)} AND id > {above}"
+        found = list(self._database.newest("contexts", condition))
+        if unended:
+            found += self._database.call("get_contexts_by_id", list(unended))
+        return [run_from(proto, self.root) for proto in found]
 
     def run(self, run_id: str) -> StoredRun | None:
         """The run with an id, or with the only id that starts so; None if there is none.

@@ -40,6 +40,8 @@ class Fitting:
         More of Keras' callbacks.
     before, after
         What progress says before and after the epoch.
+    part
+        Of the step's work that is done when all epochs are.
     """
 
     step: str
@@ -56,6 +58,7 @@ class Fitting:
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
     before: str = ""
     after: str = ""
+    part: float = 1.0
 
 
 def fit(model: keras.Model, data: TrainingData, fitting: Fitting, *, features: list[str]) -> dict[str, list[float]]:
@@ -209,6 +212,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self._batch = 0
         self._after_epoch = ""
         self._reported = 0.0
+        self._done = 0.0
 
     @property
     def where(self) -> str:
@@ -249,7 +253,14 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             self._reported = time.monotonic()
             epoch = f"epoch {self._epoch + 1}/{self._fitting.epochs}"
             detail = f"{self._fitting.before}{epoch} · {text}{self._fitting.after}"
-            progress.report(self._fitting.step, detail=detail)
+            before, self._done = self._done, self._fraction()
+            progress.report(self._fitting.step, detail=detail, part=(self._done - before) * self._fitting.part)
+
+    def _fraction(self) -> float:
+        """Of all batches of all epochs."""
+        first = self._fitting.initial_epoch
+        done = (self._epoch - first) * self._batches + self._batch + 1
+        return done / max((self._fitting.epochs - first) * self._batches, 1)
 
 
 def _causes(data: TrainingData, fitting: Fitting, features: list[str]) -> str:

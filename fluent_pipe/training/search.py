@@ -88,6 +88,11 @@ class Search:
         self._fill_up()
 
     @property
+    def tried(self) -> int:
+        """Trials that came to their end."""
+        return len(self._results)
+
+    @property
     def best(self) -> Result | None:
         """The best trial so far; the first of equals."""
         done = [r for r in self._results if r.score is not None]

@@ -197,6 +197,7 @@ def _fitting(step: Tune, folder: Path, asked: Asked) -> Fitting:
         callbacks=kept,
         before=f"trial {asked.number}/{step.trials} · ",
         after=best,
+        part=0.0 if step.algorithm == "hyperband" else 1 / step.trials,  # whose later trials take longer
     )
 
 

@@ -3,14 +3,13 @@
 import pytest
 
 from fluent_pipe.display.charts import as_image
+from fluent_pipe.display.infra import draw_infra, infra_rows
 from fluent_pipe.display.verdicts import (
     blessing_text,
     draw_approval,
     draw_blessing,
-    draw_infra,
     draw_predictions,
     draw_pushed,
-    infra_rows,
 )
 from tests.display.model_facts import HOSTILE, checked, tame
 

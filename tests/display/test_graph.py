@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluent_pipe.display.cards import CARD, Card, Group, cut, draw_cards
-from fluent_pipe.display.graph import Box, Layout, Wire, in_layers, lay_out, rounded
+from fluent_pipe.display.graph import Box, Layout, Wire, in_layers, rounded
+from fluent_pipe.display.routing import lay_out
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -368,3 +368,19 @@ def test_a_root_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch, ma
     assert fp.Pipeline("trips").root == "gs://bucket/results"
     assert Root.of("gs://bucket/results").home.is_relative_to(machine)
     assert Root.of("gs://bucket/results").home != Root.of("s3://bucket/results").home
+
+
+def test_the_page_over_runs_shows_what_another_machine_did(first: First, machine: Path) -> None:
+    from starlette.testclient import TestClient
+
+    from fluent_pipe.ui.app import Pages
+    from fluent_pipe.ui.history import History
+
+    history = History(Root.of(first.root))
+    client = TestClient(Pages(history).app(), base_url="http://127.0.0.1")
+    assert first.run.id in client.get("/p/trips").text
+    page = client.get(f"/r/{first.run.id}").text
+    assert "infer_schema" in page
+    assert "It is not on this machine." in page  # its log
+    assert "made from" in client.get(f"/r/{first.run.id}/lineage").text
+    assert client.get(f"/r/{first.run.id}/report").status_code == 200
