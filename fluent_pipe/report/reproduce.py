@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe.report.expression import arguments, blanked, is_secret, python_text
+from fluent_pipe.report.blanking import blanked, is_secret
+from fluent_pipe.report.expression import arguments, python_text
 from fluent_pipe.steps.carrying import is_local_file
 from fluent_pipe.steps.functions import UserFunction
 
