@@ -267,11 +267,13 @@ class Evaluation(Artifact):
     the overall slice comes first and has an empty ``slice``. ``intervals`` and ``baseline_metrics`` are there where
     they were asked for, ``found`` where slices were searched.
 
-    ``curves.json`` holds what curves are drawn from, of the overall slice: ``{"binary": {"thresholds", "tp", "fp",
-    "tn", "fn"}, "calibration": {"prediction", "label", "weight"}, "classes": {"names", "counts"}}``. The first is there
-    for a binary label: weighted counts, a list as long as ``thresholds``. The second for a binary label and for
-    numbers: means of prediction and label, and weight, by bucket of the prediction. The third for a multi-class label:
-    weighted counts by true class (row) and predicted class.
+    ``curves.json`` holds what curves are drawn from, of the overall slice and the candidate: ``{"binary":
+    {"thresholds", "tp", "fp", "tn", "fn"}, "calibration": {"prediction", "label", "weight"}, "classes": {"names",
+    "counts"}}``. The first is there for a binary label: weighted counts, a list as long as ``thresholds``. These ascend
+    from a little below 0, where every row is positive, to 1, where none is. The second for a binary label and for
+    numbers: means of prediction and label, and weight, by bucket of the prediction, ascending; empty ones are left
+    out. The third for a label of at most 100 classes, more than two: weighted counts by true class (row) and predicted
+    class. TFMA's ``plots`` file holds the same in full. A key is left out where it was not computed.
     """
 
     facts_file = "metrics.json"

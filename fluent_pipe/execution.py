@@ -50,6 +50,9 @@ RunState = Literal[
     "running", "succeeded", "not pushed", "not scored", "waiting", "template written", "failed", "interrupted"
 ]
 
+_MOST_PATTERNS = 100
+"""Patterns of files that are recorded with an execution."""
+
 Holds = Callable[[Condition, Mapping[str, StoredExecution]], bool]
 """Asks a condition, given the results that it may look at."""
 
@@ -272,12 +275,15 @@ class Execution:
             raise refusal
 
     def _run_job(self, job: list[Step], keys: Mapping[str, str | None], hashes: FileHashes, session: Session) -> None:
-        self.observer.job([s.id for s in job])
+        ids = [s.id for s in job]
+        self.observer.job(ids)
         shared_disk = self.runner.capabilities().shared_disk
         with stage(self.root, self.name, shared_disk=shared_disk) as staging, ExitStack() as held:
             begun = time.monotonic()
             kept = self._kept(job, keys, held)
+            progress.tell_job(ids, "loading libraries")
             running = Job(self, job, staging, kept)
+            progress.tell_job(ids, "")
             self.loading += time.monotonic() - begun
             begun = time.monotonic()
             try:
@@ -288,7 +294,7 @@ class Execution:
                 self.observer.changed(job[0].id, "waiting", note=note)
                 raise
             except FluentPipeError as error:
-                failed = error.step if error.step in [s.id for s in job] else job[0].id
+                failed = error.step if error.step in ids else job[0].id
                 for step in job:
                     self.observer.changed(step.id, "failed" if step.id == failed else "waiting")
                 staging.discard()  # first, since the record needs room
@@ -368,7 +374,7 @@ def _note(stored: StoredExecution) -> str:
 
 def _properties(step: Step, path: Path, fingerprint: str) -> dict[str, str | int | float]:
     """What later look-ups ask for, and which files from outside were read."""
-    found = read(step.source_files())
+    found = read(step.source_files()[:_MOST_PATTERNS])
     files = {"sources": json.dumps(found)} if found else {}
     return {**files, **_verdict(step, path, fingerprint)}
 

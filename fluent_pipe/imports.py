@@ -27,15 +27,25 @@ def quick_imports() -> Iterator[None]:
         if "IPython" not in sys.modules:
             spared.enter_context(_in_place_of(_CHARTS, _Deferred(_CHARTS, _CHART_FUNCTIONS)))
         # KerasTuner, TFDV and, below Beam, BigQuery's progress bar each ask for it and do without where it is not.
-        spared.enter_context(without_ipython())
+        spared.enter_context(_in_place_of("IPython", None))
         yield
 
 
 @contextmanager
-def without_ipython() -> Iterator[None]:
-    """Build a Beam graph within this: Beam asks at each transform whether it is in a notebook, which loads IPython."""
-    with _in_place_of("IPython", None):
+def without_notebook() -> Iterator[None]:
+    """Build a Beam graph within this, as if it were not in a notebook.
+
+    Else Beam asks at each transform, which loads IPython; and if it is in one, Beam puts a script into the cell's
+    output that fetches jQuery from a network, for tables of its own.
+    """
+    import apache_beam.pipeline as building
+
+    asked = building.alter_label_if_ipython
+    building.alter_label_if_ipython = lambda *_: None
+    try:
         yield
+    finally:
+        building.alter_label_if_ipython = asked
 
 
 @contextmanager

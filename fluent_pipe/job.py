@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fluent_pipe import progress
 from fluent_pipe.artifacts import Artifact
 from fluent_pipe.errors import FluentPipeError, RunnerError, StepFailed
-from fluent_pipe.imports import quick_imports, without_ipython
+from fluent_pipe.imports import quick_imports, without_notebook
 from fluent_pipe.plan import artifact, resolve_earlier
 from fluent_pipe.runners.base import JobName, JobResult, Session
 from fluent_pipe.runners.failures import missing_on_workers, of_runner
@@ -70,6 +70,7 @@ class Job:
         components = self._components
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
+                progress.tell_job(list(components), "looking at the input")
                 for component in components.values():
                     with component.context.explained():
                         component.prepare()
@@ -128,7 +129,7 @@ class Job:
             }
             component = components[step.id]
             component.pipeline = None  # Beam keeps that of an earlier job, and refuses another
-            with without_ipython():
+            with without_notebook():
                 self._live[step.id] = (flowing or pipeline) | step.id >> component
             self._building[step.id] = time.monotonic() - begun
 

@@ -51,7 +51,6 @@ from fluent_pipe.report.page import REPORT, write_report
 from fluent_pipe.report.reproduce import Commit, recorded
 from fluent_pipe.runners.base import Runner
 from fluent_pipe.runners.named import chosen, is_named
-from fluent_pipe.steps.base import Step
 from fluent_pipe.steps.gates import Condition
 from fluent_pipe.store.connection import DATABASE_FILE
 from fluent_pipe.store.content import FileHashes
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from fluent_pipe.display.charts import Embed
+    from fluent_pipe.display.plan import DrawnStep
     from fluent_pipe.display.terminal import Telling
     from fluent_pipe.pipeline import Pipeline
     from fluent_pipe.report.lineage import Lineage
@@ -103,7 +103,7 @@ class Run(results.Drawn):
     _artifacts: tuple[Artifact, ...] = field(repr=False)
     skipped: Mapping[str, str] = field(default_factory=dict)
     _skipped_by_type: Mapping[type[Artifact], str] = field(default_factory=dict, repr=False)
-    _steps: tuple[Step, ...] = field(default=(), repr=False)
+    _steps: tuple[DrawnStep, ...] = field(default=(), repr=False)
     _jobs: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     _store: tuple[Root, str | None] | None = field(default=None, repr=False)
 
@@ -334,7 +334,7 @@ def run(
     with _uploaded(root, folder), logged(folder / "log.txt") as terminal:
         board = Board(run_id, pipeline.name)
         shown = observer(board, terminal, folder / "log.txt", telling)
-        watching = Observers(board, shown, Writer(board, folder))
+        watching = Observers(board, Writer(board, folder), shown)
 
         def holds(condition: Condition, seen: Mapping[str, StoredExecution]) -> bool:
             return hooks.holds(condition, _made(execution, "running", folder, seen))
@@ -464,6 +464,8 @@ def _timings(execution: Execution) -> results.Timings:
 
 def _made(execution: Execution, state: RunState, folder: Path, done: Mapping[str, StoredExecution]) -> Run:
     """The run as it is now, with those results."""
+    from fluent_pipe.display.plan import DrawnStep
+
     skipped = {kind: s.id for s in execution.steps if s.id in execution.skipped for kind in s.produces}
     artifacts = tuple(a for step in execution.steps if step.id in done for a in done[step.id].artifacts)
     timings = _timings(execution)
@@ -476,7 +478,7 @@ def _made(execution: Execution, state: RunState, folder: Path, done: Mapping[str
         artifacts,
         dict(execution.skipped),
         skipped,
-        execution.steps,
+        tuple(DrawnStep.of(step) for step in execution.steps),
         tuple(execution.jobs),
         (execution.root, execution.store.url),
     )

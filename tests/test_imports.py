@@ -40,7 +40,7 @@ import io, json, sys, contextlib
 assert len(chain.steps) == 12
 with contextlib.redirect_stdout(io.StringIO()):
     chain.explain()
-repr(chain), chain._repr_html_()
+repr(chain), chain._repr_mimebundle_(), chain.plan()._repr_mimebundle_()
 print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))
 """
     )

@@ -43,7 +43,8 @@ def test_the_wheel_holds_the_package_its_examples_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {n.split("/")[0] for n in names}
     assert tops == {"fluent_pipe", next(t for t in tops if t.endswith(".dist-info"))}
-    files = {"py.typed", "examples/flights/pipeline.py", "runners/logging.properties"}
+    files = {"py.typed", "runners/logging.properties", "examples/flights/pipeline.py", "examples/flights/flights.ipynb"}
+    files |= {"display/threshold_slider.js", "report/page.css", "ui/templates/run.html"}
     files |= {f"runners/maven/{kind}.xml" for kind in ("flink", "spark")}
     assert {f"fluent_pipe/{file}" for file in files} <= set(names)
 

@@ -47,6 +47,22 @@ def test_in_a_notebook_ipython_is_left_alone(monkeypatch):
     assert sys.modules["IPython"] is loaded
 
 
+BUILT = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+InteractiveShell.instance()
+import apache_beam as beam
+from fluent_pipe.imports import without_notebook
+with without_notebook():
+    beam.Pipeline() | "one" >> beam.Create([1])
+print(json.dumps("apache_beam.runners.interactive.interactive_environment" in sys.modules))
+"""
+
+
+def test_in_a_notebook_beam_is_not_told(tmp_path):
+    assert in_fresh_process(BUILT, tmp_path) is False
+
+
 @pytest.mark.parametrize("collecting", [True, False])
 def test_garbage_is_collected_afterwards_as_before(collecting):
     (gc.enable if collecting else gc.disable)()

@@ -59,7 +59,7 @@ class ExamplesInput(Input[Examples]):
         if self.artifact is None:
             return None
         try:
-            stored = self.artifact.facts()["splits"]
+            stored: dict[str, dict[str, int]] = self.artifact.facts()["splits"]
             return sum(stored[split]["rows"] for split in splits)
         except (FileNotFoundError, KeyError):  # it is what reads them that says what is missing
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -13,7 +14,7 @@ from fluent_pipe.display.charts import Chart, Embed
 from fluent_pipe.display.colours import BAD, FAINT, GOOD, INK
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import in_words, one_line, text_table
+from fluent_pipe.display.text import counted, in_words, one_line, text_table
 
 MARK = "▲"
 ROWS = 100
@@ -73,7 +74,7 @@ def limit_line(distance: Mapping[str, Any], embed: Embed) -> Markup:
     """A distance in a line: its bar, its split, the number against the limit."""
     words = against_limit(distance)
     shown: Markup | str = tag("b", f"{MARK} {words}", style=f"color:{BAD}") if is_over(distance) else words
-    said = joined(tag("bdi", distance["split"]), " skew " if distance["kind"] == "skew" else " ", shown)
+    said = joined(tag("bdi", one_line(distance["split"], 20)), " skew " if distance["kind"] == "skew" else " ", shown)
     hint = f"{distance['kind']}, {MEASURES.get(distance['measure'], distance['measure'])}"
     return tag("span", embed(limit_bar(distance)), " ", said, title=hint, style="white-space:nowrap")
 
@@ -86,20 +87,30 @@ def against_limit(distance: Mapping[str, Any]) -> str:
     >>> against_limit({"value": 0.2821, "threshold": 0.1})
     '0.282 > 0.1'
     """
-    return f"{distance['value']:.3g} {'>' if is_over(distance) else '≤'} {distance['threshold']:.3g}"
+    value, limit = distance["value"], distance["threshold"]
+    if math.isnan(value):
+        return f"not a number, limit {limit:.3g}"
+    return f"{value:.3g} {'>' if is_over(distance) else '≤'} {limit:.3g}"
 
 
-def limit_bar(distance: Mapping[str, Any], width: float = 70) -> Chart:
+def limit_bar(distance: Mapping[str, Any], width: float = 50) -> Chart:
     """A bar as long as the distance, and the limit as a stroke across at the same place in all bars."""
     limit = width * 0.6
-    share = distance["value"] / distance["threshold"] if distance["threshold"] > 0 else float(is_over(distance)) * 2
-    length = min(limit * max(share, 0.0), width) if share == share else 0.0
+    colour = BAD if is_over(distance) else GOOD
     body = joined(
         tag("rect", x=0, y=1, width=width, height=8, fill=FAINT),
-        tag("rect", x=0, y=1, width=length, height=8, fill=BAD if is_over(distance) else GOOD),
+        tag("rect", x=0, y=1, width=round(min(limit * _share(distance), width), 1), height=8, fill=colour),
         tag("path", d=f"M{limit:g},-1V11", stroke=INK, stroke_width=2),
     )
-    return Chart(width, 10, body, f"{against_limit(distance)} (limit)")
+    return Chart(width, 10, body, f"{distance['kind']} {against_limit(distance)}")
+
+
+def _share(distance: Mapping[str, Any]) -> float:
+    """How much of the limit a distance takes; 2 and more are drawn alike."""
+    value, limit = float(distance["value"]), float(distance["threshold"])
+    if limit > 0 and math.isfinite(value):
+        return round(min(max(value / limit, 0.0), 2.0), 3)
+    return 2.0 if is_over(distance) else 0.0
 
 
 def draw_anomalies(facts: Mapping[str, Any], embed: Embed) -> Markup:
@@ -122,7 +133,7 @@ def draw_anomalies(facts: Mapping[str, Any], embed: Embed) -> Markup:
             "": limit_bar(each),
             "value": each["value"],
             "limit": each["threshold"],
-            "verdict": tag("b", f"{MARK} over the limit", style=f"color:{BAD}") if is_over(each) else "within",
+            "verdict": _verdict(each),
         }
         for each in measured[:ROWS]
     ]
@@ -135,6 +146,12 @@ def draw_anomalies(facts: Mapping[str, Any], embed: Embed) -> Markup:
         _more(len(measured), "distances: .drift has them all."),
         tag("ul", (tag("li", note) for note in facts["notes"])) if facts["notes"] else None,
     )
+
+
+def _verdict(distance: Mapping[str, Any]) -> Markup | str:
+    if is_over(distance):
+        return tag("b", f"{MARK} over the limit", style=f"color:{BAD}")
+    return "not a number" if math.isnan(distance["value"]) else "within"
 
 
 def _more(count: int, words: str) -> Markup | None:
@@ -169,10 +186,10 @@ def verdict(facts: Mapping[str, Any]) -> str:
     columns = len({each["column"] for each in found} - {None})
     words = "✔ No anomalies."
     if found:
-        words = f"{MARK} {len(found):,} {'anomaly' if len(found) == 1 else 'anomalies'}"
-        words += f" in {columns:,} {'column' if columns == 1 else 'columns'}." if columns else "."
+        words = f"{MARK} {counted(len(found), 'anomaly')}"
+        words += f" in {counted(columns, 'column')}." if columns else "."
     if measured:
-        words += f" {len(measured):,} {'distance' if len(measured) == 1 else 'distances'} measured, "
+        words += f" {counted(len(measured), 'distance')} measured, "
         words += f"{over or 'none'} over {'its' if len(measured) == 1 or not over else 'the'} limit."
     return words
 
@@ -184,7 +201,7 @@ def _compared(facts: Mapping[str, Any]) -> str:
 
 
 def _by_excess(distances: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(distances, key=lambda d: -(d["value"] / d["threshold"] if d["threshold"] else float("inf")))
+    return sorted(distances, key=_share, reverse=True)
 
 
 def anomalies_text(facts: Mapping[str, Any]) -> str:
@@ -215,11 +232,10 @@ def anomalies_text(facts: Mapping[str, Any]) -> str:
         parts.append(text_table(rows))
     if (more := max(len(found) - ROWS, 0) + max(len(measured) - ROWS, 0)) > 0:
         parts.append(f"And {more:,} more rows: to_frame() and .drift have them all.")
-    return "\n\n".join([*parts, *facts["notes"]])
+    return "\n\n".join([*parts, *(one_line(note, 500) for note in facts["notes"])])
 
 
 def _text_bar(distance: Mapping[str, Any]) -> str:
-    share = distance["value"] / distance["threshold"] if distance["threshold"] > 0 else 2.0
-    full = min(round(share * 6), 10)
+    full = min(round(_share(distance) * 6), 10)
     bar = "█" * full + "·" * (10 - full)
     return f"{bar[:6]}|{bar[6:]}" + (f" {MARK}" if is_over(distance) else "")

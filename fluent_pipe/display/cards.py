@@ -10,10 +10,11 @@ from markupsafe import Markup
 
 from fluent_pipe.display.charts import Chart, label
 from fluent_pipe.display.colours import INK, SERIES
-from fluent_pipe.display.graph import Box, Columns, Layout, Wire, lay_out, rounded
+from fluent_pipe.display.graph import Box, Columns, Layout, Wire, rounded
 from fluent_pipe.display.markup import joined, tag
+from fluent_pipe.display.routing import lay_out
 
-CARD = 174.0
+CARD = 172.0
 LINE = 14.0
 SIDE = 9.0
 OUTLINE = 7.0
@@ -118,7 +119,7 @@ def draw_cards(
         together=[g.ids for g in groups],
     )
     looks = _looks(wires)
-    body = [_outlines(layout, by_id, group) for group in groups]
+    body: list[Markup | None] = [_outlines(layout, by_id, group) for group in groups]
     body += [_lines(layout, wire, *looks.get(wire.port, UNREAD)) for wire in wires]
     body += [_card(card, *layout.corners[card.id], looks) for card in cards]
     return Chart(layout.width, layout.height, joined(body), name)
@@ -186,7 +187,7 @@ def _card(card: Card, x: float, y: float, looks: Mapping[str, Look]) -> Markup:
 def _text(x: float, y: float, text: str, width: float, *, bold: bool = False, anchor: str = "start") -> Markup:
     size = 11.5 if bold else 10.5
     shown = cut(text, width / (size * (1.1 if bold else 1.0)))
-    return label(x, y, shown, anchor=anchor, full=text, font_size=size, font_weight="bold" if bold else None)
+    return label(x, y, shown, anchor=anchor, full=text, font_size=size, font_weight="bold" if bold else "normal")
 
 
 def wrapped(text: str, most: int = 2) -> tuple[tuple[str, str], ...]:
@@ -210,7 +211,7 @@ def cut(text: str, ems: float) -> str:
     Examples
     --------
     >>> cut("train 269,600, eval 67,176", 15), cut("WWWWWWWWWWWWWWWWWWWWWWWWWW", 15)
-    ('train 269,600, eval 67,176', 'WWWWWWWWWWWWWW…')
+    ('train 269,600, eval 67,176', 'WWWWWWWWWWWWW…')
     """
     width = 0.0
     for at, character in enumerate(text):

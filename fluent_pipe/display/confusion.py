@@ -47,8 +47,8 @@ def binary_matrix(at: AtThreshold) -> Chart:
         ]
     below = top + 2 * height + 20
     rates = (("precision", at.precision), ("recall", at.recall), ("accuracy", at.accuracy))
-    words = (f"{name} {figure(value)}" for name, value in rates)
-    parts += [label(left, below + 15 * i, text) for i, text in enumerate(words)]
+    said = (f"{name} {figure(value)}" for name, value in rates)
+    parts += [label(left, below + 15 * i, text) for i, text in enumerate(said)]
     return Chart(left + 2 * width + 12, 268, joined(parts), "Confusion matrix")
 
 

@@ -44,10 +44,10 @@ def draw_curves(curves: Mapping[str, Any], metrics: Mapping[str, Any], embed: Em
         charts.append(calibration_chart(calibration, shares=bool(found)))
     if found:
         charts.append(binary_matrix(nearest(found, 0.5)))
-    drawn = tag("div", ((embed(chart), " ") for chart in charts)) if charts else None
+    drawn = tag("div", (joined(embed(chart), " ") for chart in charts)) if charts else None
     classes = draw_classes(curves["classes"], embed) if curves.get("classes") else None
     if drawn is None and classes is None:
-        return paragraph("No curves: the evaluation had no rows.")
+        return paragraph("No curves were kept of this evaluation: it had no rows, or too many classes.")
     return joined(drawn, [paragraph(n) for n in notes], classes)
 
 
@@ -72,7 +72,7 @@ def curves_text(curves: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         lines.append(f"calibration       {sparkline([y for _, y, _ in buckets])}  mean label by mean prediction")
     if curves.get("classes"):
         lines.append(classes_text(curves["classes"]))
-    return "\n".join(lines) or "no curves: the evaluation had no rows"
+    return "\n".join(lines) or "no curves were kept: no rows, or too many classes"
 
 
 _NONE: Mapping[str, Sequence[float]] = {"thresholds": [], "tp": [], "fp": [], "tn": [], "fn": []}
@@ -129,7 +129,7 @@ def _unit_chart(
 ) -> Chart:
     """A line over the square from (0, 0) to (1, 1)."""
     x, y = Scale((0, 1), (LEFT, LEFT + SIDE)), Scale((0, 1), (TOP + SIDE, TOP))
-    line = line_path(thinned([(x(a), y(b)) for a, b in points]))
+    line = line_path([(round(a, 1), round(b, 1)) for a, b in thinned([(x(a), y(b)) for a, b in points], 0.5)])
     parts: list[Markup | None] = [
         _frame(x, y, title, axes),
         tag("path", d=line_path([(x(a), y(b)) for a, b in chance]), stroke=INK, stroke_dasharray="4 3", fill="none"),

@@ -29,6 +29,8 @@ class Cells:
         Greatest share of a split outside of what is drawn.
     least, greatest
         Of all values.
+    whole
+        Whether they are whole numbers.
     """
 
     low: float
@@ -38,6 +40,7 @@ class Cells:
     above: float
     least: float
     greatest: float
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def cells(features: Sequence[Any], count: int = CELLS) -> Cells | None:
         above=0.0 if edges[-1] >= greatest else max(1 - s.up_to(edges[-1]) for s in known),
         least=math.ceil(least) if whole else least,
         greatest=math.floor(greatest) if whole else greatest,
+        whole=whole,
     )
 
 
@@ -143,16 +147,16 @@ class Cumulated:
 
 def _counts(buckets: Sequence[Any], *, whole: bool) -> Iterable[tuple[float, float]]:
     """Points and counts of values up to them. A bucket holds its upper edge and, but for the first, not its lower."""
-    total, begun = 0.0, False
+    total = 0.0
     ends: dict[float, float] = {}
     for bucket in buckets:
         low, high = bucket.low_value, bucket.high_value
-        if math.isfinite(low) and (low == high or not begun):
-            begun = True
+        if not ends and math.isfinite(low):
             yield math.ceil(low) - 0.5 if whole else low, total
         total += bucket.sample_count
         if math.isfinite(high):
-            ends[math.floor(high) + 0.5 if whole else high] = total  # of buckets that end together, the last
+            # Of buckets that end together the last: TFDV spreads the values at their end over all of them.
+            ends[math.floor(high) + 0.5 if whole else high] = total
     yield from ends.items()
 
 
@@ -166,9 +170,10 @@ def _seen(known: Sequence[Cumulated]) -> tuple[float, float]:
     if not 0 < far < math.inf:
         return least, greatest
     points = sorted({p for s in known for p in s.points})
-    low = least if least >= first - far else min(p for p in points if p >= first - far)
-    high = greatest if greatest <= last + far else max(p for p in points if p <= last + far)
-    return low, high
+    low = min(p for p in points if p >= first - far)
+    high = max(p for p in points if p <= last + far)
+    # A little that is left out would save no room.
+    return low if low - least > last - first else least, high if greatest - high > last - first else greatest
 
 
 def _edges(low: float, high: float, count: int, *, whole: bool) -> list[float]:

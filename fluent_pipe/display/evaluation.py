@@ -29,13 +29,17 @@ def draw_evaluation(facts: Facts, embed: Embed) -> Markup:
     """Overall metrics as figures, where the model is worst, and by each of the columns a chart that is folded away."""
     metric = facts["primary_metric"]
     by_columns = keys(facts)
-    folds = [_fold(columns, group, facts, embed) for columns, group in list(by_columns.items())[:MOST_KEYS]]
+    worst = _worst(facts, embed)
+    folds = [
+        _fold(columns, group, facts, embed, opened=worst is None)
+        for columns, group in list(by_columns.items())[:MOST_KEYS]
+    ]
     every = [one for group in by_columns.values() for one in group]
     table = _table(facts["slices"][:1], every, metric, embed)
     rest = [", ".join(columns) for columns in list(by_columns)[MOST_KEYS:]]
     return joined(
         _figures(facts),
-        _worst(facts, embed),
+        worst,
         (heading(f"{metric} by slice") if folds else None),
         folds,
         folded(f"all metrics of {plural(len(every), 'slice')} as a table", table) if folds else None,
@@ -82,12 +86,12 @@ def _bars(chosen: Sequence[Facts], facts: Facts, metric: str, embed: Embed, *, m
     )
 
 
-def _fold(columns: tuple[str, ...], group: Sequence[Facts], facts: Facts, embed: Embed) -> Markup:
+def _fold(columns: tuple[str, ...], group: Sequence[Facts], facts: Facts, embed: Embed, *, opened: bool) -> Markup:
     metric = facts["primary_metric"]
     values = [v for one in group if (v := finite(one["metrics"].get(metric))) is not None]
     spread = f", {metric} {figure(min(values))} to {figure(max(values))}" if values else ""
     summary = f"{' × '.join(columns)}: {plural(len(group), 'slice')}{spread}"
-    return folded(summary, _bars(group, facts, metric, embed, most=MOST_BARS))
+    return folded(summary, _bars(group, facts, metric, embed, most=MOST_BARS), opened=opened)
 
 
 def _figures(facts: Facts) -> Markup:
@@ -119,7 +123,7 @@ def _change(name: str, value: Any, before: Any) -> str:
         return ""
     if name in COUNTS:
         return "" if now == then else f"baseline {figure(then)}"
-    return f"{now - then:+.3g} on the baseline's {figure(then)}"
+    return f"{now - then:+.3g} from the baseline's {figure(then)}"
 
 
 def _worst(facts: Facts, embed: Embed) -> Markup | None:

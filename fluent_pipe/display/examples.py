@@ -12,7 +12,7 @@ from fluent_pipe.display.charts import Embed
 from fluent_pipe.display.histograms import share_bar
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import one_line, share_in_words, text_table
+from fluent_pipe.display.text import counted, one_line, share_in_words, text_table
 
 COLUMNS = 200
 """Columns whose names are listed."""
@@ -37,7 +37,7 @@ def draw_examples(facts: Mapping[str, Any], embed: Embed) -> Markup:
     )
     return joined(
         html_table(rows, embed),
-        tag("p", f"{len(facts['columns']):,} columns", style="margin:4px 0"),
+        tag("p", counted(len(facts["columns"]), "column"), style="margin:4px 0"),
         tag("ul", columns, style="margin:4px 0;overflow-wrap:anywhere") if types else None,
         (tag("p", note, style="margin:4px 0") for note in _notes(facts)),
     )
@@ -49,9 +49,9 @@ def examples_text(facts: Mapping[str, Any]) -> str:
         {**row, "split": one_line(row["split"], 30), "of all": f"{'█' * round(20 * share):20} {share_in_words(share)}"}
         for row, share in _splits(facts)
     ]
-    parts = [text_table(rows), f"{len(facts['columns']):,} columns"]
+    parts = [text_table(rows), counted(len(facts["columns"]), "column")]
     for kind, names in _by_type(facts).items():
-        words = f"{kind} ({len(names):,}): {', '.join(one_line(n, 40) for n in names[:COLUMNS])}"
+        words = f"{one_line(kind, 60)} ({len(names):,}): {', '.join(one_line(n, 40) for n in names[:COLUMNS])}"
         parts += wrap(words, 98, initial_indent="  ", subsequent_indent="    ")
     return "\n".join([*parts, *_notes(facts)])
 

@@ -35,7 +35,7 @@ def cells_chart(cells: Cells, splits: Sequence[str]) -> Chart:
     most = max((share for shares in cells.shares for share in shares), default=0.0)
     across = Scale((cells.low, cells.high), (_LEFT, WIDTH - 4))
     up = Scale((0, most or 1), (_TOP + _HEIGHT, _TOP))
-    drawn = [_outline(shares, across, up, number) for number, shares in enumerate(cells.shares)]
+    drawn = [_outline(shares, across, up, number) for number, shares in enumerate(cells.shares) if any(shares)]
     notes = _left_out(cells)
     body = joined(
         tag("line", x1=_LEFT, x2=WIDTH - 4, y1=_TOP, y2=_TOP, stroke=FAINT),
@@ -43,10 +43,11 @@ def cells_chart(cells: Cells, splits: Sequence[str]) -> Chart:
         drawn,
         tag("line", x1=_LEFT, x2=WIDTH - 4, y1=_TOP + _HEIGHT, y2=_TOP + _HEIGHT, stroke=INK),
         _marks(cells, across),
-        label(_LEFT, _TOP + _HEIGHT + 27, notes[0], font_size=_SMALL) if notes[0] else None,
+        label(2, _TOP + _HEIGHT + 27, notes[0], font_size=_SMALL) if notes[0] else None,
         label(WIDTH - 4, _TOP + _HEIGHT + 27, notes[1], anchor="end", font_size=_SMALL) if notes[1] else None,
     )
-    words = f"from {short(cells.least)} to {short(cells.greatest)}, up to {share_in_words(most)} of values in a bar"
+    words = f"{short(cells.least)} to {short(cells.greatest)}, at most {share_in_words(most)} of the values in a bar"
+    words += f"; not drawn: {share_in_words(cells.below + cells.above)} far out" if any(notes) else ""
     height = _TOP + _HEIGHT + (32 if any(notes) else 18)
     return Chart(WIDTH, height, body, f"histogram of {', '.join(splits)}: {words}")
 
@@ -55,11 +56,13 @@ def _outline(shares: Sequence[float], across: Scale, up: Scale, number: int) -> 
     low, high = across.domain
     step = (high - low) / len(shares)
     # A run of equal heights is one stroke: short, and the same picture.
+    tops = [f"{up(share):.1f}".removesuffix(".0") for share in shares]
     path = f"M{across(low):g},{up(0):g}"
-    for place, share in enumerate(shares):
-        path += f"V{up(share):g}"
-        if place + 1 == len(shares) or up(shares[place + 1]) != up(share):
-            path += f"H{across(low + (place + 1) * step):g}"
+    for place, top in enumerate(tops):
+        if place == 0 or top != tops[place - 1]:
+            path += f"V{top}"
+        if place + 1 == len(tops) or top != tops[place + 1]:
+            path += f"H{across(low + (place + 1) * step):.1f}".removesuffix(".0")
     path += f"V{up(0):g}"
     if number == 0:
         return tag("path", d=path, fill=SERIES[0], fill_opacity=0.45, stroke=SERIES[0], stroke_width=1)
@@ -78,28 +81,28 @@ def _line(number: int) -> dict[str, str | float | None]:
 def _marks(cells: Cells, across: Scale) -> Markup:
     """Ticks with numbers: at both ends, and at round numbers between them where there is room."""
     low, high = max(cells.low, cells.least), min(cells.high, cells.greatest)
-    ends = short(low), short(high)
-    if ends[0] == ends[1]:
-        ends = f"{low:,.12g}", f"{high:,.12g}"
-    parts = [_mark(across(low), ends[0]), _mark(across(high), ends[1])]
-    left = max(across(low) + _long(ends[0]) / 2, _LEFT + _long(ends[0]))
-    right = min(across(high) - _long(ends[1]) / 2, WIDTH - 4 - _long(ends[1]))
+    first, last = short(low), short(high)
+    if first == last:
+        first, last = f"{low:,.12g}", f"{high:,.12g}"
+    marks = [(across(low), first), (across(high), last)]
+    left = max(across(low) + _long(first) / 2, _LEFT + _long(first))
+    right = min(across(high) - _long(last) / 2, WIDTH - 4 - _long(last))
     for tick in ticks(low, high, 5):
         words, x = short(tick), across(tick)
-        if words not in ends and left + 8 + _long(words) / 2 <= x <= right - 8 - _long(words) / 2:
-            parts.append(_mark(x, words))
-            left, ends = x + _long(words) / 2, (*ends, words)
-    return joined(parts)
-
-
-def _mark(x: float, words: str) -> Markup:
+        half = _long(words) / 2
+        is_new = words not in (first, last) and not (cells.whole and tick % 1)
+        if is_new and left + 8 + half <= x <= right - 8 - half:
+            marks.append((x, words))
+            left = x + half
     y = _TOP + _HEIGHT
+    lines = tag("path", d="".join(f"M{x:g},{y}v3" for x, _ in marks), stroke=INK)
+    texts = (label(_inside(x, words), y + 14, words) for x, words in marks)
+    return joined(lines, tag("g", texts, text_anchor="middle", font_size=_SMALL))
+
+
+def _inside(x: float, words: str) -> float:
     half = _long(words) / 2
-    middle = min(max(x, _LEFT + half), WIDTH - 4 - half)
-    return joined(
-        tag("line", x1=x, x2=x, y1=y, y2=y + 3, stroke=INK),
-        label(middle, y + 14, words, anchor="middle", font_size=_SMALL),
-    )
+    return round(min(max(x, _LEFT + half), WIDTH - 4 - half), 1)
 
 
 def _long(words: str) -> float:
@@ -107,14 +110,15 @@ def _long(words: str) -> float:
 
 
 def _left_out(cells: Cells) -> tuple[str, str]:
-    below = f"{share_in_words(cells.below)} below, from {short(cells.least)}" if cells.below > 0 else ""
-    above = f"{share_in_words(cells.above)} above, to {short(cells.greatest)}" if cells.above > 0 else ""
+    """Share of the values that are not drawn, and how far they reach."""
+    below = f"◂ {share_in_words(cells.below)} from {short(cells.least)}" if cells.below > 0 else ""
+    above = f"{share_in_words(cells.above)} to {short(cells.greatest)} ▸" if cells.above > 0 else ""
     return below, above
 
 
 def values_chart(values: Values, splits: Sequence[str]) -> Chart:
     """A bar for each split, of each of the most frequent values."""
-    names, bars = 88, 88
+    names, bars = 104, 76
     thick = 5 if len(splits) <= 2 else 4
     row = max(13, thick * len(splits) + 4)
     most = max(share for _, shares in values.shares for share in shares)

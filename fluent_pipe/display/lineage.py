@@ -10,6 +10,7 @@ from fluent_pipe.display.cards import Card, draw_cards, wrapped
 from fluent_pipe.display.charts import Chart
 from fluent_pipe.display.colours import BAD, GOOD, INK
 from fluent_pipe.display.graph import in_layers
+from fluent_pipe.display.markup import clean
 from fluent_pipe.display.plan import counted, in_seconds
 
 FILES = 4
@@ -179,7 +180,7 @@ def _tree(
 
 
 def _one_line(text: str) -> str:
-    return " ".join(c for c in text.split("\n")).rstrip()
+    return clean(" ".join(text.split("\n"))).rstrip()
 
 
 def in_bytes(size: int | None) -> str:

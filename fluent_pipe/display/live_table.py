@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ class Column:
         Of a step.
     room
         Characters that it must leave for what steps say; a terminal where it cannot does without it.
-    most
-        Its own characters.
+    least, most
+        Its own characters; so many at least where columns would come and go as a number grows.
     """
 
     heading: str
@@ -53,6 +54,7 @@ class Column:
     room: int = 0
     side: Literal["left", "right"] = "left"
     coloured: bool = False
+    least: int = 0
     most: int = 30
 
 
@@ -62,7 +64,7 @@ COLUMNS = (
     Column("state", lambda step: step.state, 40, coloured=True),
     Column("job", lambda step: "" if step.job is None else str(step.job), 50, "right"),
     Column("rows", words.rows, 46, "right"),
-    Column("time", lambda step: "" if step.seconds is None else words.duration(step.seconds), 0, "right"),
+    Column("time", lambda step: "" if step.seconds is None else words.duration(step.seconds), 0, "right", least=10),
 )
 ROWS_ALONE = Column("rows", lambda step: words.rows(step, whole=False), 34, "right")
 """In place of the other one where that has no room."""
@@ -77,7 +79,11 @@ class LiveTable(Observer):
         self._ended = False
         self._console = Console(file=terminal)
         self._live = LiveDisplay(
-            console=self._console, get_renderable=lambda: Steps(board.now(), whole=self._ended), refresh_per_second=8
+            console=self._console,
+            get_renderable=lambda: Steps(board.now(), whole=self._ended),
+            refresh_per_second=8,
+            redirect_stdout=sys.stdout.isatty(),  # what the user's functions print comes above the table
+            redirect_stderr=False,  # what libraries write there goes to the log
         )
 
     def started(self, steps: Collection[str]) -> None:
@@ -164,7 +170,7 @@ def _room(columns: list[Column], steps: tuple[LiveStep, ...], width: int) -> int
 
 def _width(column: Column, steps: tuple[LiveStep, ...]) -> int:
     longest = max([len(column.heading), *(cell_len(column.cell(step)) for step in steps)])
-    return min(longest, column.most)
+    return min(max(longest, column.least), column.most)
 
 
 def _said(step: LiveStep, *, bars: bool) -> Text:

@@ -16,18 +16,19 @@ Child: TypeAlias = Markup | str | int | float | None
 
 _EMPTY = frozenset({"br", "hr", "img", "input", "link", "meta"})
 _SVG_EMPTY = frozenset({"path", "rect", "line", "circle", "polyline", "polygon"})
-_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# What XML may not hold, and what turns the direction of the text that follows: of other cells, of a whole chart.
+_UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def clean(text: str) -> str:
-    """``text`` without the characters that no HTML or SVG may hold; those that have a picture become it.
+    """``text`` without characters that no HTML or SVG may hold, or that turn what follows; some become a picture.
 
     Examples
     --------
     >>> clean("bell" + chr(7) + " and half a pair" + chr(0xD800))
     'bell␇ and half a pair�'
     """
-    return _NOT_XML.sub(
+    return _UNFIT.sub(
         lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 32 else "\N{REPLACEMENT CHARACTER}", text
     )
 

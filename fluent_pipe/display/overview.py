@@ -96,17 +96,24 @@ def missing_share(feature: Any) -> float:
     return counts.num_missing / rows if rows else 0.0
 
 
-def _missing(feature: Any) -> str:
+def nan_share(feature: Any) -> float:
+    """Share of values that are not a number."""
     nans = max((h.num_nan for h in feature.num_stats.histograms), default=0.0)
-    every = nans and (common(feature).tot_num_values or common(feature).num_non_missing)
-    return share_in_words(missing_share(feature)) + (f", NaN {share_in_words(nans / every)}" if every else "")
+    return nans / _values(feature) if nans else 0.0
+
+
+def _values(feature: Any) -> float:
+    counts = common(feature)
+    return float(counts.tot_num_values or counts.num_non_missing or 1)
+
+
+def _missing(feature: Any) -> str:
+    nans = nan_share(feature)
+    return share_in_words(missing_share(feature)) + (f", NaN {share_in_words(nans)}" if nans else "")
 
 
 def _zeros(feature: Any) -> str:
-    if not _has_numbers(feature):
-        return ""
-    counts = common(feature)
-    return share_in_words(feature.num_stats.num_zeros / (counts.tot_num_values or counts.num_non_missing))
+    return share_in_words(feature.num_stats.num_zeros / _values(feature)) if _has_numbers(feature) else ""
 
 
 def _number(feature: Any, name: str) -> str:
@@ -114,7 +121,7 @@ def _number(feature: Any, name: str) -> str:
 
 
 def _has_numbers(feature: Any) -> bool:
-    return bool(feature.HasField("num_stats") and common(feature).num_non_missing)
+    return bool(feature.HasField("num_stats") and common(feature).num_non_missing and nan_share(feature) < 1)
 
 
 NUMBERS: Mapping[str, Callable[[Any], str]] = {

@@ -137,7 +137,7 @@ def parallel_coordinates(
         parts.append(_lines([best], axes, xs, stroke=BEST, stroke_width=3.5))
         parts.append(label(xs[-1] + 7, axes[-1].at(best[goal]) + 4, f"best {short(best[goal])}", font_weight=600))
     parts += [_marks(a, x, min(step - 30, 52)) for a, x in zip(axes[:-1], xs, strict=False)]  # above the lines
-    parts.append(_marks(axes[-1], xs[-1], 60, aside=best and axes[-1].at(best[goal])))
+    parts.append(_marks(axes[-1], xs[-1], 60, aside=axes[-1].at(best[goal]) if best else None))
     below = UNSET + 8 if unset else BOTTOM
     return Chart(xs[-1] + 84, below + 12, joined(parts), title)
 

@@ -90,21 +90,21 @@ def draw_steps(steps: Sequence[DrawnStep], jobs: Sequence[Collection[str]], *, n
     width
         Of the chart, at most.
     """
-    told = any(s.state for s in steps)  # then each has these lines, so that what flows straight on is drawn straight
     seconds = {s.id: s.seconds or 0.0 for s in steps}
     groups = []
     for number, job in enumerate(jobs, 1):
         took = sum(seconds.get(step, 0.0) for step in job)
         groups.append(Group(frozenset(job), f"Beam job {number}", in_seconds(took) if took else ""))
-    return draw_cards(
-        [_card(s, told=told) for s in steps], [[s.id] for s in steps], groups=groups, width=width, name=name
-    )
+    # What one card has a line for, all have one for: what flows straight on is drawn straight.
+    said, told = any(s.state for s in steps), any(s.words for s in steps)
+    cards = [_card(s, said=said, told=told) for s in steps]
+    return draw_cards(cards, [[s.id] for s in steps], groups=groups, width=width, name=name)
 
 
-def _card(step: DrawnStep, *, told: bool) -> Card:
+def _card(step: DrawnStep, *, said: bool, told: bool) -> Card:
     mark, colour = MARKS.get(step.state, ("", INK))
     took = "" if step.seconds is None or step.state == "to run" else in_seconds(step.seconds)
-    lines = [(step.state, took), *wrapped(step.words)] if told else []
+    lines = [*([(step.state, took)] if said else []), *(wrapped(step.words) if told else [])]
     if step.condition:
         lines.append((f"if {step.condition}", ""))
     hint = [

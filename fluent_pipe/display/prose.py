@@ -41,9 +41,10 @@ def bullets(lines: Iterable[str]) -> Markup | None:
     return tag("ul", items, style="margin:2px 0 8px") if items else None
 
 
-def folded(summary: str, *children: Child | Iterable[Child]) -> Markup:
+def folded(summary: str, *children: Child | Iterable[Child], opened: bool = False) -> Markup:
     """What is seen when one opens it; where styles are stripped too."""
-    return tag("details", tag("summary", summary, style="cursor:pointer"), *children, style="margin:3px 0")
+    head = tag("summary", summary, style="cursor:pointer")
+    return tag("details", head, *children, open=opened, style="margin:3px 0")
 
 
 _P = "margin:4px 0"

@@ -12,7 +12,7 @@ from fluent_pipe.display.anomalies import MEASURES
 from fluent_pipe.display.charts import Embed, short
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import one_line, share_in_words, text_table
+from fluent_pipe.display.text import counted, one_line, share_in_words, text_table
 
 COLUMNS = 200
 VALUES = 8
@@ -109,16 +109,15 @@ def _domain(feature: Any, domains: dict[str, Any]) -> str:
     if kind in ("int_domain", "float_domain"):
         return _range(own)
     if kind == "bool_domain":
-        names = [n for n in (own.true_value, own.false_value) if n]
-        return f"true or false{f', as {names[0]} and {names[-1]}' if names else ''}"
-    return kind.removesuffix("_domain").replace("_", " ")
+        return f"{own.true_value or 'true'} or {own.false_value or 'false'}"
+    return str(kind).removesuffix("_domain").replace("_", " ")
 
 
 def _values(values: Iterable[str]) -> str:
     every = list(values)
     first = ", ".join(one_line(value or "(empty)", 24) for value in every[:VALUES])
     more = f", … {len(every) - VALUES:,} more" if len(every) > VALUES else ""
-    return f"{len(every):,} {'value' if len(every) == 1 else 'values'}" + (f": {first}{more}" if every else "")
+    return counted(len(every), "value") + (f": {first}{more}" if every else "")
 
 
 def _range(domain: Any) -> str:
@@ -165,9 +164,8 @@ def _more(feature: Any) -> str:
 
 
 def _counted(schema: Any) -> str:
-    count = len(schema.feature)
     required = sum(feature.presence.min_fraction == 1.0 for feature in schema.feature)
-    return f"{count:,} {'column' if count == 1 else 'columns'}, {required:,} required"
+    return f"{counted(len(schema.feature), 'column')}, {required:,} required"
 
 
 def _notes(schema: Any) -> Iterator[str]:

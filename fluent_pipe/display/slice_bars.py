@@ -105,19 +105,21 @@ def _row(one: Slice, y: float, scale: Scale, origin: float, metric: str) -> Mark
             low, high = (min(max(scale(e), scale.range[0]), scale.range[1]) for e in one.interval)
             parts.append(tag("path", d=f"M{low},{y - 3}v6m0,-3H{high}m0,-3v6", stroke=INK, fill="none"))
     if one.baseline is not None:
-        parts.append(tag("path", d=_diamond(scale(one.baseline), y), stroke=BASELINE, stroke_width=1.5, fill="none"))
+        parts.append(_diamond(scale(one.baseline), y))
     return joined(parts)
 
 
-def _diamond(x: float, y: float) -> str:
-    return line_path([(x - 4, y), (x, y - 5), (x + 4, y), (x, y + 5)]) + "Z"
+def _diamond(x: float, y: float) -> Markup:
+    """Filled, so that it is seen on a bar."""
+    d = line_path([(x - 4, y), (x, y - 5), (x + 4, y), (x, y + 5)]) + "Z"
+    return tag("path", d=d, stroke=BASELINE, stroke_width=1.5, fill="#fff", fill_opacity=0.8)
 
 
 def _key(slices: Sequence[Slice], left: float) -> Markup:
     """What the marks mean, of those that are there."""
     there: list[tuple[str, Markup]] = []
     if any(s.baseline is not None for s in slices):
-        there.append(("baseline model", tag("path", d=_diamond(5, 9), stroke=BASELINE, stroke_width=1.5, fill="none")))
+        there.append(("baseline model", _diamond(5, 9)))
     if any(s.interval for s in slices):
         there.append(("confidence interval", tag("path", d="M0,6v6m0,-3H12m0,-3v6", stroke=INK, fill="none")))
     if any(s.few for s in slices):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,8 +13,8 @@ from fluent_pipe.steps.metrics import COUNTS, direction
 
 Facts: TypeAlias = Mapping[str, Any]
 Asked: TypeAlias = str | Sequence[str] | Mapping[str, Any] | None
-"""A column, several (``"origin, month"`` or a list), or columns with values (``"origin=JFK"``, ``{"origin": "JFK"}``);
-None: all slices."""
+"""A column, several (``"origin, month"``, ``"origin × month"`` or a list), or columns with values (``"origin=JFK"``,
+``{"origin": "JFK"}``); None: all slices."""
 FEW = 100
 """Rows below which a slice's metrics hang on chance."""
 
@@ -143,9 +144,9 @@ def chosen(facts: Facts, asked: Asked) -> list[Facts]:
     exact = [o for o in fit if set(o["slice"]) == set(wanted)]
     found = exact or [o for o in fit if len(values) == len(wanted) and set(wanted) <= set(o["slice"])]
     if not found:
-        named = ", ".join(c if v is None else f"{c}={v}" for c, v in wanted.items())
+        named = " × ".join(c if v is None else f"{c}={v}" for c, v in wanted.items())
         right = next((group for key, group in there.items() if set(key) == set(wanted)), None)
-        valid = [slice_name(o["slice"]) for o in right] if right else [", ".join(key) for key in there]
+        valid = [slice_name(o["slice"]) for o in right] if right else [" × ".join(key) for key in there]
         fix = None if there else 'Name columns: evaluate(slices=["carrier"]).'
         raise ArgumentError(f"No slice by {named!r} was evaluated.", got=named, valid=valid, fix=fix)
     return found
@@ -155,7 +156,7 @@ def _wanted(asked: str | Sequence[str] | Mapping[str, Any], known: set[str]) -> 
     if isinstance(asked, Mapping):
         return dict(asked)
     if isinstance(asked, str):  # a column's name may hold a comma
-        asked = [asked] if asked in known else [part.strip() for part in asked.split(",")]
+        asked = [asked] if asked in known else re.split(r"\s*[,×]\s*", asked)
     wanted: dict[str, Any] = {}
     for part in asked:
         column, equals, value = (part, "", "") if part in known else str(part).partition("=")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from fluent_pipe.display.anomalies import MARK, Trouble, against_limit
 from fluent_pipe.display.distributions import Cells, Values, cells, values
 from fluent_pipe.display.histograms import blocks
-from fluent_pipe.display.overview import MUCH, NUMBERS, SPLITS, Overview, distribution, kind_of, missing_share, notes
-from fluent_pipe.display.text import one_line, share_in_words
+from fluent_pipe.display.overview import (
+    MUCH,
+    NUMBERS,
+    SPLITS,
+    Overview,
+    distribution,
+    kind_of,
+    missing_share,
+    nan_share,
+    notes,
+)
+from fluent_pipe.display.text import counted, one_line, share_in_words
 
 FEATURES = 50
 _NAME, _SPLIT, _PICTURE, _NUMBER = 20, 8, 16, 8
@@ -25,16 +35,16 @@ def statistics_text(statistics: Mapping[str, Any], trouble: Trouble | None = Non
     trouble = trouble or Trouble()
     shown = list(view.features.items())[:FEATURES]
     splits = ", ".join(f"{one_line(split, 30)} {rows:,} rows" for split, rows in view.splits.items())
-    lines = [f"{len(view.features):,} features: {splits}", "", _line("feature", "split", "values", _SHOWN)]
+    lines = [f"{counted(len(view.features), 'feature')}: {splits}", "", _line("feature", "split", "values", _SHOWN)]
     for name, features in shown:
         lines += _feature(name, features, view)
-    lines += ["", *_troubles(view, trouble), *notes(view, len(shown))]
+    lines += ["", *_nans(shown, list(view.splits)), *_troubles(view, trouble), *notes(view, len(shown))]
     return "\n".join(lines).rstrip()
 
 
 def _feature(name: str, features: Sequence[Any | None], view: Overview) -> Iterator[str]:
     features = features[:SPLITS]
-    names = (one_line(name, _NAME), f"  {one_line(kind_of(features), _NAME - 2)}")
+    names = (one_line(name or "(empty)", _NAME), f"  {one_line(kind_of(features), _NAME - 2)}")
     pictures = list(_pictures(features))
     for own, split, feature, picture in zip_longest(names, list(view.splits)[:SPLITS], features, pictures):
         label = one_line(split, _SPLIT) if split is not None else ""
@@ -59,22 +69,30 @@ def _pictures(features: Sequence[Any | None]) -> Iterator[str]:
 def _cells(feature: Any | None) -> Sequence[str]:
     if feature is None:
         return ("absent",)
-    numbers = [NUMBERS[name](feature) for name in _SHOWN]
-    if missing_share(feature) >= MUCH:
-        numbers[0] = f"{MARK}{numbers[0]}"
+    missing = missing_share(feature)
+    words = f"{MARK if missing >= MUCH else ''}{share_in_words(missing)}"
+    numbers = [words, *(NUMBERS[name](feature) for name in _SHOWN[1:])]
     own = values([feature], 3) if feature.HasField("string_stats") else None
     return [numbers[0], _most(own)] if own is not None else numbers
 
 
 def _most(own: Values) -> str:
     """The most frequent values of one split, in the room that the numbers leave."""
-    words = f"{own.distinct:,} {'value' if own.distinct == 1 else 'values'}"
+    words = counted(own.distinct, "value")
     for place, (value, shares) in enumerate(own.shares):
         more = f"{', ' if place else ': '}{one_line(value or '(empty)', 20)} {share_in_words(shares[0])}"
         if len(words) + len(more) > 5 * (_NUMBER + 1):
             break
         words += more
     return words
+
+
+def _nans(shown: Iterable[tuple[str, Sequence[Any | None]]], splits: Sequence[str]) -> Iterator[str]:
+    for name, features in shown:
+        shares = {s: nan_share(f) for s, f in zip(splits, features, strict=True) if f is not None}
+        words = [f"{share_in_words(share)} in {one_line(split, 20)}" for split, share in shares.items() if share]
+        if words:
+            yield f"NaN among the values of {one_line(name, 30)}: {', '.join(words)}"
 
 
 def _line(name: str, split: str, picture: str, numbers: Sequence[str]) -> str:
@@ -95,6 +113,6 @@ def _troubles(view: Overview, trouble: Trouble) -> Iterator[str]:
     for each in trouble.distances[:FEATURES]:
         over = f" {MARK}" if each["value"] > each["threshold"] else ""
         where = f"{one_line(each['column'], 30)} in {one_line(each['split'], 20)}"
-        yield f"{each['kind']} of {where}: {against_limit(each)} (limit){over}"
+        yield f"{each['kind']} of {where}: {against_limit(each)}{over}"
     if (more := max(len(bad) - FEATURES, 0) + max(len(trouble.distances) - FEATURES, 0)) > 0:
         yield f"And {more:,} more anomalies and distances: .anomalies has them all."

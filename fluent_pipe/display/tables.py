@@ -14,7 +14,7 @@ from fluent_pipe.display.text import in_words, is_number
 # Notebooks squash pictures in tables and stripe rows: say what is meant on the elements, since <style> may be stripped.
 TABLE = "border-collapse:collapse;table-layout:auto;width:auto;margin:4px 0 10px"
 CELL = "padding:3px 8px;border-bottom:1px solid #75757540;vertical-align:middle"
-_LINE = "border-bottom:1px solid #75757540;vertical-align:middle"  # said once a row: cells are most of a table's size
+LINE = "border-bottom:1px solid #75757540;vertical-align:middle"  # said once a row: cells are most of a table's size
 
 
 def html_table(
@@ -33,8 +33,8 @@ def html_table(
     """
     names = list(columns or (rows[0] if rows else ()))
     right = {n for n in names if any(is_number(r.get(n)) for r in rows)}
-    head = tag("tr", (tag("th", n, scope="col", style=_style(n in right)) for n in names), style=_LINE)
-    body = (tag("tr", (_cell(r.get(n), embed, right=n in right) for n in names), style=_LINE) for r in rows)
+    head = tag("tr", (tag("th", n, scope="col", style=_style(n in right)) for n in names), style=LINE)
+    body = (tag("tr", (_cell(r.get(n), embed, right=n in right) for n in names), style=LINE) for r in rows)
     return tag("table", tag("thead", head), tag("tbody", body), style=TABLE, class_="sortable" if sortable else None)
 
 

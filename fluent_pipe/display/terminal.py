@@ -99,8 +99,9 @@ class FromFirstJob(OnlyWords):
 class PlainLines(Looking):
     """A line for every step that ends, and one now and then while it takes long; for files, pipes and CI."""
 
-    FIRST_MINUTE = 10.0
+    FIRST = (10.0, 20.0, 30.0)
     LATER = 60.0
+    """Seconds of a job after which it is told: these first, and then again and again."""
 
     def __init__(self, board: Board, terminal: TextIO, log: Path) -> None:
         super().__init__(board)
@@ -123,7 +124,7 @@ class PlainLines(Looking):
             self._terminal.write(f"{step}: {words}\n")
 
     def look(self) -> None:
-        """Write a line for each step that runs for long and has news; one for a job that has none."""
+        """Write a line for each job that has run for long: of the step that can say most, news before all else."""
         self.tell(self.board.now())
 
     def tell(self, live: Live) -> None:
@@ -131,13 +132,13 @@ class PlainLines(Looking):
         for job in sorted({step.job for step in live.steps if step.job and step.state == "running"}):
             steps = [step for step in live.steps if step.job == job and step.state == "running"]
             seconds = steps[0].seconds or 0.0
-            if seconds < self._next.setdefault(job, self.FIRST_MINUTE):
+            if seconds < self._next.setdefault(job, self.FIRST[0]):
                 continue
-            every = self.FIRST_MINUTE if seconds < self.LATER else self.LATER
-            self._next[job] = (seconds // every + 1) * every
-            for step in [step for step in steps if self._is_news(step)] or steps[:1]:
-                self._last[step.step] = step
-                self._write(step.step, "running", words.duration(seconds), words.how_far(step))
+            later = (seconds // self.LATER + 1) * self.LATER
+            self._next[job] = next((at for at in self.FIRST if at > seconds), later)
+            step = max(steps, key=lambda step: (self._is_news(step), step.fraction is not None, step.rows))
+            self._last[step.step] = step
+            self._write(step.step, "running", words.duration(seconds), words.how_far(step))
 
     def finish(self, state: RunState) -> None:
         self._terminal.write(words.at_the_end(self.board.now(), state, self._log) + "\n")

@@ -37,6 +37,18 @@ def share_in_words(share: float) -> str:
     return f"{share * 100:.1f}".removesuffix(".0") + "%"
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things.
+
+    Examples
+    --------
+    >>> counted(1, "column"), counted(2400, "column"), counted(2, "anomaly")
+    ('1 column', '2,400 columns', '2 anomalies')
+    """
+    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else several}"
+
+
 def one_line(text: str, width: int) -> str:
     """A name for a terminal: in one line, cut with an ellipsis, without what would move the cursor or turn the writing.
 

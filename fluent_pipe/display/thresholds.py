@@ -76,6 +76,8 @@ def nearest(found: Sequence[AtThreshold], threshold: float) -> AtThreshold:
 
 def stops(found: Sequence[AtThreshold], count: int = 101) -> list[AtThreshold]:
     """Up to ``count`` of them, evenly over 0 to 1, each once and in order."""
+    if len(found) <= count:
+        return list(found)
     chosen = (nearest(found, i / (count - 1)) for i in range(count))
     return list(dict.fromkeys(chosen))
 

@@ -38,7 +38,7 @@ def draw_training(facts: Facts, embed: Embed) -> Markup:
     history = facts["history"]
     best = best_epoch(history)
     named = _named(history)
-    charts = ((embed(_chart(name, *lines, best)), " ") for name, lines in list(named.items())[:MOST_METRICS])
+    charts = (joined(embed(_chart(name, *lines, best)), " ") for name, lines in list(named.items())[:MOST_METRICS])
     epochs = _epochs(history)
     more = epochs - MOST_EPOCHS
     table = html_table(epoch_rows(history)[:MOST_EPOCHS], embed) if epochs else None

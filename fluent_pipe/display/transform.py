@@ -12,7 +12,7 @@ from fluent_pipe.display.colours import INK, SERIES
 from fluent_pipe.display.histograms import share_bar
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import one_line, share_in_words, text_table
+from fluent_pipe.display.text import counted, one_line, share_in_words, text_table
 
 NODES = 60
 """Columns and features in the picture."""
@@ -76,7 +76,7 @@ def transform_text(facts: Mapping[str, Any], columns: Mapping[str, str], sources
 
 
 def _counted(facts: Mapping[str, Any], columns: Mapping[str, str]) -> str:
-    words = f"{len(columns):,} columns in, {len(facts['features']):,} features out"
+    words = f"{counted(len(columns), 'column')} in, {counted(len(facts['features']), 'feature')} out"
     if facts["label"]:
         words += f"; label {one_line(facts['label'], 60)}" + (f" ({facts['task']})" if facts["task"] else "")
     return words + (f"; weight {one_line(facts['weight'], 60)}" if facts["weight"] else "")

@@ -18,6 +18,9 @@ from fluent_pipe.display.text import text_table
 MOST_AXES = 12
 MOST_ROWS = 30
 MOST_FAILED = 10
+TERMINAL = 100
+"""Characters that a line should not be longer than."""
+NOTHING = "no trial was completed"
 INTERNAL = frozenset({"tuner/bracket", "tuner/round", "tuner/initial_epoch", "tuner/epochs", "tuner/trial_id"})
 """What a tuner keeps beside the hyperparameters that a person named."""
 
@@ -54,12 +57,15 @@ def trials_text(facts: Facts) -> str:
     if not facts["trials"]:
         return text_table(_values(facts))
     rows = trial_table(facts, width=40)
-    more = len(facts["trials"]) - len(rows)
-    said = [f"... and {plural(more, 'more trial')}: to_frame() has them all"] if more > 0 else []
-    best = f"best: trial {facts['best']} by {facts['objective']} ({facts['direction']})"
-    return "\n".join(
-        [text_table(rows), *said, best if facts["best"] is not None else "no trial was completed", *facts["notes"]]
-    )
+    columns, names = list(rows[0]), _named(facts["trials"])
+    while len(names) > 1 and max(map(len, text_table(rows, columns).splitlines())) > TERMINAL:
+        columns.remove(names.pop())
+    more, aside = len(facts["trials"]) - len(rows), len(_named(facts["trials"])) - len(names)
+    unsaid = [plural(more, "more trial")] * (more > 0) + [plural(aside, "more hyperparameter")] * (aside > 0)
+    said = [f"... and {' and '.join(unsaid)}: to_frame() has them all"] if unsaid else []
+    found = facts["best"] is not None
+    best = f"best: trial {facts['best']} by {facts['objective']} ({facts['direction']})" if found else NOTHING
+    return "\n".join([text_table(rows, columns), *said, best, *facts["notes"]])
 
 
 def in_a_line(facts: Facts) -> str:

@@ -6,7 +6,7 @@ import math
 
 from fluent_pipe.display.markup import clean
 from fluent_pipe.execution import RunState, StepState
-from fluent_pipe.live import Live, LiveStep
+from fluent_pipe.live import ALL, Live, LiveStep
 
 MARKS: dict[StepState, str] = {
     "waiting": "·",
@@ -20,7 +20,6 @@ MARKS: dict[StepState, str] = {
 }
 ENDED: tuple[StepState, ...] = ("ran", "cached", "failed", "not pushed", "not scored", "skipped")
 BAR = 10
-_TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 def one_line(text: str) -> str:
@@ -28,10 +27,10 @@ def one_line(text: str) -> str:
 
     Examples
     --------
-    >>> one_line("two" + chr(10) + "lines" + chr(27) + "[2J" + chr(0x202E))
+    >>> one_line("two" + chr(10) + "lines" + chr(27) + "[2J")
     'two lines␛[2J'
     """
-    return clean(" ".join(text.split())).translate(_TURNS)
+    return clean(" ".join(text.split()))
 
 
 def duration(seconds: float) -> str:
@@ -77,7 +76,7 @@ def rows(step: LiveStep, *, whole: bool = True) -> str:
 
 def share(step: LiveStep) -> str:
     """How much is done, in per cent; empty where that is not known, and at the end."""
-    return "" if step.fraction is None or step.fraction >= 1 else f"{math.floor(step.fraction * 100)} %"
+    return "" if step.fraction is None or step.fraction >= ALL else f"{math.floor(step.fraction * 100)} %"
 
 
 def bar(step: LiveStep) -> tuple[str, str]:

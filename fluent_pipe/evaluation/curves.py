@@ -66,9 +66,9 @@ def label_range(files: Sequence[str | Path], label: str) -> tuple[float, float] 
     if not len(numbers):
         return None
     left, right = np.quantile(numbers, [0.005, 0.995]).tolist()
-    # Ends in a few digits, outwards: a thousandth of the range does not matter, and they can be read.
-    step = 10.0 ** math.floor(math.log10(max(right - left, abs(left) * 1e-6, 1e-30)) - 2)
-    left, right = (float(f"{end:.12g}") for end in ((left // step) * step, (right // step + 1) * step))
+    # A little wider, so that ends of few digits hold all, and one number alone has a range too.
+    margin = max((right - left) / 1000, abs(left) / 1e6, 1e-9)
+    left, right = float(f"{left - margin:.7g}"), float(f"{right + margin:.7g}")
     # TFMA takes exactly 0 to 1 for probabilities, and then refuses labels outside.
     return (left, math.nextafter(right, math.inf)) if (left, right) == (0.0, 1.0) else (left, right)
 

@@ -33,24 +33,33 @@ _RENAMED = {"data_version": "version"}
 _CALLED = {"patterns": "uri", "source": "rows", "data": "rows", **dict.fromkeys(_FUNCTIONS, "function")}
 
 _PASSWORD = re.compile(r"([A-Za-z][\w+.-]*://[^\s/:@\"']*):[^\s/\"']+@")
-_NAMED_SECRET = re.compile(
-    r"(?i)((?:^|[?&\s\"'])-{0,2}[\w-]*(?:password|passwd|secret|token|api[_-]?key|credential|signature)[\w-]*[= ])"
-    r"(\"[^\"]*\"|'[^']*'|[^\s&\"']+)"
+_IN_QUERY = re.compile(r"([?&]([\w.-]+)=)[^&#\s\"']+")
+_SECRET = re.compile(
+    r"(?i)(?:^|[_.-])(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|credentials?|signature)(?:$|[_.-])"
 )
-_SECRET = re.compile(r"(?i)password|passwd|secret|token|api[_-]?key|credential")
 
 
 def blanked(text: str) -> str:
-    """``text`` without passwords: those in URLs, and values of options whose name says that they are secret.
+    """``text`` without the passwords of URLs in it.
 
     Examples
     --------
-    >>> blanked("fluent-pipe runs --metadata mysql://me:pa:ss@host:3306/ml")
-    'fluent-pipe runs --metadata mysql://me:***@host:3306/ml'
-    >>> blanked("https://host/path?token=abc&page=2 --api-key=abc --db-password abc")
-    'https://host/path?token=***&page=2 --api-key=*** --db-password ***'
+    >>> blanked("mysql://me:pa:ss@host:3306/ml"), blanked("https://host/path?token=abc&page=2")
+    ('mysql://me:***@host:3306/ml', 'https://host/path?token=***&page=2')
     """
-    return _NAMED_SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+    text = _PASSWORD.sub(r"\1:***@", text)
+    return _IN_QUERY.sub(lambda found: f"{found[1]}***" if is_secret(found[2]) else found[0], text)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a name says that its value is not to be told.
+
+    Examples
+    --------
+    >>> is_secret("api_key"), is_secret("--db-password"), is_secret("tokenizer")
+    (True, True, False)
+    """
+    return _SECRET.search(name) is not None
 
 
 def python_text(chain: Chain) -> str:
@@ -88,7 +97,8 @@ def call_text(step: Step) -> str:
     if isinstance(step, Apply):
         return f"apply({value_text(step.component)})"
     given = [(name, value) for _, name, value, default in _arguments(step) if name is None or value != default]
-    texts = [value_text(value) if name is None else f"{name}={value_text(value)}" for name, value in given]
+    unnamed = [value_text(value) for name, value in given if name is None]
+    texts = [*unnamed, *(f"{name}={_named(name, value)}" for name, value in given if name is not None)]
     return (step.kind if isinstance(step, FromMemory) else step.call) + _in_brackets(texts, indent=4)
 
 
@@ -184,7 +194,7 @@ def value_text(value: Any) -> str:
 
 
 def _named(name: str, value: Any) -> str:
-    return '"***"' if _SECRET.search(name) else value_text(value)
+    return '"***"' if isinstance(value, str) and is_secret(name) else value_text(value)
 
 
 def _own(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fluent_pipe.artifacts import Evaluation
+from fluent_pipe.artifacts import Evaluation, ModelBlessing
 from fluent_pipe.display.charts import Chart, Embed, Scale
 from fluent_pipe.display.colours import INK, SERIES
 from fluent_pipe.display.markup import joined, tag
@@ -17,7 +17,7 @@ from fluent_pipe.report.changes import change_mark
 from fluent_pipe.report.differences import COUNTS, NEITHER
 from fluent_pipe.report.past import PastRun
 from fluent_pipe.report.verdict import MARKS, Verdict
-from fluent_pipe.results import EvaluationResult
+from fluent_pipe.results import BlessingResult, EvaluationResult
 from fluent_pipe.steps.metrics import lower_is_better
 
 WORST = 8
@@ -25,17 +25,14 @@ MOST_FIGURES = 12
 WIDTH, HEIGHT = 180, 18
 
 
-def draw_verdict(found: Verdict, embed: Embed) -> Markup:
-    """One sentence, large; below it why."""
+def draw_verdict(found: Verdict, required: ModelBlessing | None, embed: Embed) -> Markup:
+    """One sentence, large; below it why, and what was required, opened where that does not hold."""
     sentence = tag("p", tag("span", MARKS[found.tone], " ", class_="mark", aria_hidden="true"), found.sentence)
     reasons = tag("ul", (tag("li", reason) for reason in found.reasons)) if found.reasons else None
-    failing = any(row["holds"] == "no" for row in found.requirements)
-    table = html_table(found.requirements[:50], embed) if found.requirements else None
-    folded = (
-        tag("details", tag("summary", f"What was required ({len(found.requirements)})"), table, open=failing)
-        if table is not None
-        else None
-    )
+    folded = None
+    if required is not None and required.facts()["reasons"]:
+        blessing = BlessingResult(required)
+        folded = tag("details", tag("summary", "What was required"), blessing.drawn(embed), open=not blessing)
     error = tag("pre", found.error, class_="words") if found.error else None
     return tag("div", sentence, error, reasons, folded, class_=f"verdict {found.tone}", role="status")
 
@@ -53,7 +50,7 @@ def draw_figures(now: Evaluation, before: Evaluation | None) -> Markup:
         _figure(name, metrics[name], intervals.get(name), earlier.get(name), main=name == primary)
         for name in names[:MOST_FIGURES]
     ]
-    against = "; small below it the change to the last run" if earlier else ""
+    against = "; below each figure its change to the last run" if earlier else ""
     more = f" {len(names) - MOST_FIGURES} more below." if len(names) > MOST_FIGURES else ""
     note = f"Overall, on {in_words(overall['metrics'].get('example_count'))} examples{against}.{more}"
     return joined(tag("dl", figures, class_="figures"), tag("p", note, class_="quiet"))

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from fluent_pipe.artifacts import ModelBlessing
 from fluent_pipe.display.charts import inline
 from fluent_pipe.display.markup import tag
+from fluent_pipe.display.threshold_slider import slider_script
 from fluent_pipe.report.first import draw_verdict
 from fluent_pipe.report.past import PastRun
-from fluent_pipe.report.sections import Section, sections
+from fluent_pipe.report.sections import Section, drawn_or_said, sections
 from fluent_pipe.report.verdict import verdict
 from fluent_pipe.store.files import new_execution_name
 from fluent_pipe.store.metadata import MetadataStore
@@ -35,28 +37,32 @@ def write_report(store: MetadataStore, run_id: str) -> Path:
     path = run.folder / REPORT
     written = path.with_name(f".{REPORT}-{new_execution_name()}")
     try:
-        written.write_text(page(run, PastRun.before(store, stored)), encoding="utf-8")
+        written.write_text(page(store, run, PastRun.before(store, stored)), encoding="utf-8")
         written.replace(path)  # whoever reads it meets a whole one
     finally:
         written.unlink(missing_ok=True)
     return path
 
 
-def page(run: PastRun, before: PastRun | None) -> str:
+def page(store: MetadataStore, run: PastRun, before: PastRun | None) -> str:
     """The report as the text of an HTML file.
 
     Parameters
     ----------
+    store
+        Where the run is recorded.
+    run
+        The run.
     before
         The run to compare with, if there is one.
     """
-    found = list(sections(run, before))
+    found = list(sections(store, run, before))
     title = f"{run.stored.pipeline}: {run.stored.state}, {run.stored.id}"
     script = _file("page.js")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
+        tag("meta", http_equiv="Content-Security-Policy", content=_policy(script, slider_script())),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
@@ -65,11 +71,20 @@ def page(run: PastRun, before: PastRun | None) -> str:
     body = tag(
         "body",
         _header(run),
-        tag("main", draw_verdict(verdict(run), inline), _contents(found), (_section(s) for s in found)),
+        tag(
+            "main",
+            drawn_or_said("The verdict", run, lambda: _verdict(run)),
+            _contents(found),
+            (_section(s) for s in found),
+        ),
         tag("footer", "Written by fluent-pipe. This file asks nothing of any network. Times are UTC."),
         tag("script", script),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _verdict(run: PastRun) -> Markup:
+    return draw_verdict(verdict(run), run.artifact(ModelBlessing), inline)
 
 
 def _header(run: PastRun) -> Markup:
@@ -117,8 +132,9 @@ def _file(name: str) -> Markup:
     return Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
-def _policy(script: str) -> str:
-    """What the page may do: run our script, and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
+def _policy(*scripts: str) -> str:
+    """What the page may do: run our scripts, and nothing else."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
+    allowed = f"style-src 'unsafe-inline'; script-src {hashes}; img-src data:"
     return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe.report.expression import arguments, blanked, python_text
+from fluent_pipe.report.expression import arguments, blanked, is_secret, python_text
 from fluent_pipe.steps.carrying import is_local_file
 from fluent_pipe.steps.functions import UserFunction
 
@@ -133,7 +133,17 @@ def command() -> str:
         return ""
     program = Path(sys.argv[0])
     named = [program.name] if os.access(program, os.X_OK) and program.suffix != ".py" else ["python", str(program)]
-    return blanked(shlex.join([*named, *sys.argv[1:]]))
+    return shlex.join([*named, *_words(sys.argv[1:])])
+
+
+def _words(words: list[str]) -> Iterator[str]:
+    """Words of a command line without what options whose name says so keep secret: ``--token abc``, ``TOKEN=abc``."""
+    for before, word in zip(["", *words], words, strict=False):
+        name, equals, _ = word.partition("=")
+        if before.startswith("-") and "=" not in before and is_secret(before):
+            yield "***"
+        else:
+            yield f"{name}=***" if equals and is_secret(name) else blanked(word)
 
 
 def _asked(chain: Chain) -> dict[str, Any]:

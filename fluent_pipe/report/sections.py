@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -21,19 +22,24 @@ from fluent_pipe.artifacts import (
     InfraBlessing,
     Model,
     Predictions,
+    PushedModel,
     Schema,
     Statistics,
     TransformGraph,
 )
-from fluent_pipe.display.charts import Chart, inline
-from fluent_pipe.display.colours import SERIES
-from fluent_pipe.display.markup import tag
+from fluent_pipe.display.charts import inline
+from fluent_pipe.display.markup import joined, tag
+from fluent_pipe.display.prose import folded
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import in_words
-from fluent_pipe.report.again import draw_again, facts
+from fluent_pipe.display.threshold_slider import threshold_slider
+from fluent_pipe.display.verdicts import draw_predictions
+from fluent_pipe.report.again import draw_again
 from fluent_pipe.report.changes import Changes
 from fluent_pipe.report.first import draw_figures, draw_worst, last_evaluation
+from fluent_pipe.report.lineage import lineage
 from fluent_pipe.report.past import PastRun
+from fluent_pipe.report.steps import draw_past_steps
+from fluent_pipe.store.metadata import MetadataStore
 
 log = logging.getLogger(__name__)
 
@@ -47,34 +53,60 @@ class Section:
     body: Markup
 
 
-_DETAILS: tuple[tuple[type[Artifact], str, Callable[[Any], results.Drawn]], ...] = (
-    (Examples, "Rows", results.ExamplesResult),
-    (Statistics, "Statistics", results.StatisticsResult),
-    (Schema, "Schema", results.SchemaResult),
-    (TransformGraph, "Features", results.TransformResult),
-    (HyperParameters, "Trials", results.TrialsResult),
-    (Model, "Training", results.ModelResult),
-    (Evaluation, "Evaluation", results.EvaluationResult),
-    (InfraBlessing, "Serving", results.InfraResult),
-    (Approval, "Approval", results.ApprovalResult),
+def _drawn(view: Callable[[Any], results.Drawn]) -> Callable[[PastRun, Any], Markup]:
+    return lambda _, artifact: view(artifact).drawn(inline)
+
+
+def _statistics(run: PastRun, artifact: Statistics) -> Markup:
+    anomalies = run.artifact(Anomalies)
+    found = results.AnomaliesResult(anomalies) if anomalies is not None else None
+    return results.StatisticsResult(artifact, found).drawn(inline)
+
+
+def _curves(_: PastRun, artifact: Evaluation) -> Markup:
+    curves = results.CurvesResult.of(artifact)
+    return joined(curves.drawn(inline), threshold_slider(curves.facts)) if curves is not None else Markup("")
+
+
+def _predictions(_: PastRun, artifact: Predictions) -> Markup:
+    """From the facts alone: the rows may lie far away, or be gone."""
+    return draw_predictions(artifact.facts(), [], "", inline)
+
+
+_DETAILS: tuple[tuple[type[Artifact], str, Callable[[PastRun, Any], Markup]], ...] = (
+    (Examples, "Rows", _drawn(results.ExamplesResult)),
+    (Statistics, "Statistics", _statistics),
+    (Schema, "Schema", _drawn(results.SchemaResult)),
+    (TransformGraph, "Features", _drawn(results.TransformResult)),
+    (HyperParameters, "Trials", _drawn(results.TrialsResult)),
+    (Model, "Training", _drawn(results.ModelResult)),
+    (Evaluation, "Evaluation", _drawn(results.EvaluationResult)),
+    (Evaluation, "Curves", _curves),
+    (InfraBlessing, "Serving", _drawn(results.InfraResult)),
+    (Approval, "Approval", _drawn(results.ApprovalResult)),
+    (Predictions, "Predictions", _predictions),
 )
 
 
-def sections(run: PastRun, before: PastRun | None) -> Iterator[Section]:
+def sections(store: MetadataStore, run: PastRun, before: PastRun | None) -> Iterator[Section]:
     """Every section that the run has something for.
 
     Parameters
     ----------
+    store
+        Where the run is recorded.
+    run
+        The run.
     before
         The run to compare with, if there is one.
     """
-    for title, way in _ways(run, before):
-        body = _tried(title, run, way)
+    for title, way in _ways(store, run, before):
+        body = drawn_or_said(title, run, way)
         if body:
             yield Section(title.lower().replace(" ", "-").replace(",", ""), title, body)
 
 
-def _ways(run: PastRun, before: PastRun | None) -> Iterator[tuple[str, Callable[[], Markup]]]:
+def _ways(store: MetadataStore, run: PastRun, before: PastRun | None) -> Iterator[tuple[str, Callable[[], Markup]]]:
     evaluation = run.artifact(Evaluation)
     if evaluation is not None:
         yield "How good", lambda: draw_figures(evaluation, last_evaluation(before))
@@ -83,48 +115,33 @@ def _ways(run: PastRun, before: PastRun | None) -> Iterator[tuple[str, Callable[
     anomalies = run.artifact(Anomalies)
     if anomalies is not None:
         yield "Anomalies and drift", lambda: results.AnomaliesResult(anomalies).drawn(inline)
-    for kind, title, view in _DETAILS:
+    for kind, title, draw in _DETAILS:
         artifact = run.artifact(kind)
         if artifact is not None:
-            yield title, lambda view=view, artifact=artifact: view(artifact).drawn(inline)  # type: ignore[misc]
-    predictions = run.artifact(Predictions)
-    if predictions is not None:
-        yield "Predictions", lambda: _predictions(predictions)
+            yield title, partial(draw, run, artifact)
     own = [a for a in run.artifacts if type(a) not in TYPES.values()]
     if own:
         yield "Components of your own", lambda: html_table([_own(a) for a in own], inline)
-    yield "Steps", lambda: _steps(run)
+    yield "Steps", lambda: _steps(store, run)
+    if run.artifacts:
+        last = run.artifact(PushedModel) or run.artifacts[-1]
+        yield "Where it comes from", lambda: lineage(store, last).drawn(inline)
     yield "How to make it again", lambda: draw_again(run)
 
 
-def _tried(title: str, run: PastRun, way: Callable[[], Markup]) -> Markup:
+def drawn_or_said(title: str, run: PastRun, way: Callable[[], Markup]) -> Markup:
+    """What ``way`` draws, or a sentence that says why it could not; the rest of the page is worth having then."""
     try:
         return way()
-    except Exception as error:  # files of a past run may be gone or damaged; the other sections are worth having
-        log.exception("%r of the report of run %s could not be drawn", title, run.stored.id)
-        return tag("p", f"This could not be drawn: {type(error).__name__}: {error}")
+    except Exception as error:  # files of a past run may be gone or damaged
+        log.exception("%s in the report of run %s could not be drawn", title, run.stored.id)
+        return tag("p", f"{title} could not be drawn: {type(error).__name__}: {error}")
 
 
 def _changes(before: PastRun | None, run: PastRun) -> Markup:
     if before is None:
         return tag("p", "This is the first run of this pipeline that came to its end.")
     return Changes.between(before, run).drawn(inline)
-
-
-def _predictions(artifact: Predictions) -> Markup:
-    """What was written where, from the facts alone: the rows may lie far away."""
-    told = artifact.facts()
-    if not told["scored"]:
-        return tag("p", "Nothing was scored: ", " ".join(told["reasons"]))
-    return facts(
-        {
-            "rows": in_words(told["rows"]),
-            "set aside": f"{told['failed']:,} rows that could not be read or scored" if told["failed"] else None,
-            "folder": tag("code", told["destination"]),
-            "format": f"{told['format']}, {len(told['files']):,} {'file' if len(told['files']) == 1 else 'files'}",
-            "columns": ", ".join(f"{name} ({kind})" for name, kind in told["columns"].items()),
-        }
-    )
 
 
 def _own(artifact: Artifact) -> dict[str, Any]:
@@ -136,24 +153,20 @@ def _own(artifact: Artifact) -> dict[str, Any]:
     return {"step": artifact.step, "type": type(artifact).__name__, "holds": summary, "folder": str(artifact.path)}
 
 
-def _steps(run: PastRun) -> Markup:
-    """How each step went, how long it took, and what it left."""
-    longest = max((s.seconds for s in run.stored.steps), default=0.0)
+def _steps(store: MetadataStore, run: PastRun) -> Markup:
+    """What flowed between the steps, in which Beam jobs, how long it took, and what each left where."""
+    if not run.stored.steps:
+        return tag("p", "No step came to its end.")
     left = {a.step: a for a in reversed(run.artifacts)}
     rows = [
         {
             "step": s.step,
             "state": s.state,
             "seconds": round(s.seconds, 2),
-            "": _bar(s.seconds / longest if longest else 0.0, s.step),
             "left": _own(left[s.step])["holds"] if s.step in left else s.note,
             "folder": str(s.path or ""),
         }
         for s in run.stored.steps
     ]
-    return html_table(rows, inline) if rows else tag("p", "No step came to its end.")
-
-
-def _bar(share: float, step: str) -> Chart:
-    bar = tag("rect", x=0, y=2, width=max(1.0, round(120 * share, 1)), height=8, fill=SERIES[0])
-    return Chart(120, 12, bar, f"{step}: {share:.0%} of the longest step")
+    table = html_table(rows, inline, sortable=True)
+    return joined(inline(draw_past_steps(store, run.stored)), folded("Seconds, results and folders", table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from fluent_pipe.artifacts import (
     Anomalies,
@@ -16,14 +16,17 @@ from fluent_pipe.artifacts import (
     Predictions,
     PushedModel,
 )
-from fluent_pipe.evaluation.reasons import failures
+from fluent_pipe.evaluation.reasons import failures, sentence
 from fluent_pipe.report.past import PastRun
-from fluent_pipe.results import slice_name
 
 Tone = Literal["good", "bad", "warn", "plain"]
 
 MARKS: dict[Tone, str] = {"good": "✓", "bad": "✗", "warn": "!", "plain": "·"}
 """Beside the colour, for those who do not tell them apart."""
+
+
+FEW = 3
+"""Requirements that hold and are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +43,20 @@ class Verdict:
         Why, or what to do; sentences.
     error
         What the failed step said, lines kept; empty if none failed.
-    requirements
-        Requirements of the evaluation: ``metric``, ``slice``, ``value``, ``needed``, ``baseline``, ``holds``; those
-        that fail come first.
     """
 
     sentence: str
     tone: Tone
     reasons: tuple[str, ...] = ()
     error: str = ""
-    requirements: tuple[dict[str, Any], ...] = ()
 
 
 def verdict(run: PastRun) -> Verdict:
     """The verdict on a past run."""
-    requirements = tuple(sorted(_requirements(run), key=lambda row: row["holds"] != "no"))
     sentence, tone = _sentence(run)
     failed = run.stored.state == "failed"
     error = str(run.stored.properties.get("reason") or "") if failed else ""
-    return Verdict(sentence, tone, tuple(_reasons(run)), error, requirements)
+    return Verdict(sentence, tone, tuple(_reasons(run)), error)
 
 
 def failed_step(run: PastRun) -> str | None:
@@ -123,6 +121,7 @@ def _reasons(run: PastRun) -> Iterator[str]:
         yield f"... and {len(failing) - 20} more requirements do not hold."
     said = list(_others(run))
     yield from said
+    yield from _in_favour(run)
     pushed, scored = run.artifact(PushedModel), run.artifact(Predictions)
     if not failing and not said:
         yield from dict.fromkeys(r for a in (pushed, scored) if a is not None for r in a.facts()["reasons"])
@@ -153,19 +152,21 @@ def _others(run: PastRun) -> Iterator[str]:
         yield f"Rejected by {facts['by']}" + (f": {facts['note']}" if facts["note"] else ".")
 
 
-def _requirements(run: PastRun) -> list[dict[str, Any]]:
-    blessing = run.artifact(ModelBlessing)
-    return [
-        {
-            "metric": r["metric"],
-            "slice": slice_name(r["slice"]),
-            "value": r["got"] if r["change"] is None else r["change"],
-            "needed": r["needed"],
-            "baseline": r["baseline"],
-            "holds": "yes" if r["ok"] else "no",
-        }
-        for r in (blessing.facts()["reasons"] if blessing is not None else [])
-    ]
+def _in_favour(run: PastRun) -> Iterator[str]:
+    """What speaks for the model, and for the data."""
+    blessing, infra, approval = run.artifact(ModelBlessing), run.artifact(InfraBlessing), run.artifact(Approval)
+    held = [r for r in blessing.facts()["reasons"] if r["ok"]] if blessing is not None else []
+    if len(held) <= FEW:
+        yield from (f"{sentence(r)}." for r in held)
+    else:
+        yield f"{len(held)} requirements hold."
+    if infra is not None and infra.facts()["blessed"]:
+        yield f"A prediction server answers with it: {infra.summary()}."
+    if approval is not None and approval.facts()["approved"]:
+        yield f"{approval.summary().capitalize()}."
+    anomalies = run.artifact(Anomalies)
+    if anomalies is not None:
+        yield f"Data: {anomalies.summary()}."
 
 
 def _state(run: PastRun, artifact: Artifact) -> str:

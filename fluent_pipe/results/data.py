@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from fluent_pipe.artifacts import (
     TransformGraph,
 )
 from fluent_pipe.errors import ArgumentError
-from fluent_pipe.results.tables import Tabular
+from fluent_pipe.results.tables import Drawn, Tabular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,20 +86,81 @@ class StatisticsResult(Tabular[Statistics]):
     def drawn(self, embed: Embed) -> Markup:
         from fluent_pipe.display.statistics import draw_statistics
 
-        return draw_statistics(self._protos(), embed, self._trouble())
+        return draw_statistics(self.protos(), embed, self._trouble())
 
     def __repr__(self) -> str:
         from fluent_pipe.display.statistics_text import statistics_text
 
-        return statistics_text(self._protos(), self._trouble())
+        return statistics_text(self.protos(), self._trouble())
 
-    def _protos(self) -> Mapping[str, Any]:
+    def show(self, *, style: str = "table") -> None:
+        """Draw it in the notebook's cell that runs, or print it.
+
+        Parameters
+        ----------
+        style
+            ``"table"``, or ``"facets"``: Google's Facets Overview, which comes with ``fluent-pipe[facets]``, works
+            without a network and needs a notebook that is trusted. It adds 3 MB to the notebook.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such style.
+        FluentPipeError
+            If Facets is not installed.
+        """
+        if style not in (styles := ("table", "facets")):
+            raise ArgumentError(f"There is no style {style!r}.", got=style, valid=styles)
+        if style == "facets":
+            Facets(self).show()
+        else:
+            super().show()
+
+    def facets(self, path: str | Path) -> Path:
+        """Write Google's Facets Overview of the splits as a page that needs nothing else; 3 MB.
+
+        Parameters
+        ----------
+        path
+            The HTML file.
+
+        Raises
+        ------
+        FluentPipeError
+            If Facets is not installed: ``pip install 'fluent-pipe[facets]'``.
+        StoreError
+            If the file cannot be written.
+        """
+        from fluent_pipe.display.facets import facets_page, write_page
+
+        return write_page(facets_page(self.protos()), Path(path))
+
+    def protos(self) -> dict[str, statistics_pb2.DatasetFeatureStatisticsList]:
+        """TFDV's own protos by split."""
         return {split: self.proto(split) for split in self.splits}
 
     def _trouble(self) -> Trouble | None:
         from fluent_pipe.display.anomalies import Trouble
 
         return Trouble.from_facts(self.anomalies.artifact.facts()) if self.anomalies is not None else None
+
+
+@dataclass(frozen=True, repr=False)
+class Facets(Drawn):
+    """Statistics as Facets Overview draws them, in a notebook."""
+
+    statistics: StatisticsResult
+
+    def drawn(self, embed: Embed) -> Markup:
+        from fluent_pipe.display.facets import facets_frame, facets_page
+
+        return facets_frame(facets_page(self.statistics.protos()))
+
+    def __repr__(self) -> str:
+        return (
+            f"Facets Overview of {', '.join(self.statistics.splits)}: it is drawn in a notebook that is trusted.\n"
+            "Elsewhere .facets('facets.html') writes it as a page."
+        )
 
 
 def _statistics_row(split: str, feature: Any) -> dict[str, Any]:
@@ -206,12 +266,21 @@ class TransformResult(Tabular[TransformGraph]):
         """Types of the raw columns that go in, by name."""
         from fluent_pipe.display.schema import type_name
 
-        return {f.name: type_name(f) for f in _schema(self.path / "metadata" / "schema.pbtxt").feature}
+        return {f.name: type_name(f) for f in self._raw_schema().feature}
 
     @property
-    def sources(self) -> dict[str, Sequence[str]]:
-        """Columns that each feature is made of, where the stored graph tells."""
-        return {}
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Raw columns that each feature is made of, by feature; empty where the stored graph does not tell."""
+        from fluent_pipe.results.sources import read_sources
+
+        columns = {f.name: f.HasField("shape") for f in self._raw_schema().feature}
+        return read_sources(self.path / "transform_fn" / "saved_model.pb", columns)
+
+    def _raw_schema(self) -> schema_pb2.Schema:
+        from tensorflow_metadata.proto.v0 import schema_pb2
+
+        file = self.path / "metadata" / "schema.pbtxt"
+        return _schema(file) if file.is_file() else schema_pb2.Schema()
 
     def drawn(self, embed: Embed) -> Markup:
         from fluent_pipe.display.transform import draw_transform

@@ -93,7 +93,7 @@ class InfraResult(Tabular[InfraBlessing]):
 
     def rows(self) -> list[dict[str, Any]]:
         """Figure, value and limit, of those that were measured; the limit where there are any."""
-        from fluent_pipe.display.verdicts import infra_rows
+        from fluent_pipe.display.infra import infra_rows
 
         return infra_rows(self.artifact.facts())
 
@@ -101,7 +101,7 @@ class InfraResult(Tabular[InfraBlessing]):
         return self.blessed
 
     def drawn(self, embed: Embed) -> Markup:
-        from fluent_pipe.display.verdicts import draw_infra
+        from fluent_pipe.display.infra import draw_infra
 
         return draw_infra(self.artifact.facts(), embed)
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fluent_pipe.artifacts import Artifact, Evaluation, ModelBlessing, Predictions, PushedModel
 from fluent_pipe.plan import Plan, PlannedStep
 from fluent_pipe.results.tables import Drawn, Timings
-from fluent_pipe.steps.base import Step
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
     from fluent_pipe.display.charts import Embed
+    from fluent_pipe.display.plan import DrawnStep
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,7 +67,7 @@ class PlanResult(Plan, Drawn):
 
 def draw_run(
     heading: str,
-    steps: Sequence[Step],
+    steps: Sequence[DrawnStep],
     jobs: Sequence[Collection[str]],
     timings: Timings,
     made: Sequence[Artifact],
@@ -80,6 +80,8 @@ def draw_run(
     ----------
     heading
         Which run, and how it ended.
+    steps
+        What each reads and leaves.
     jobs
         Ids of the steps of each Beam job that it ran.
     made
@@ -88,12 +90,12 @@ def draw_run(
         Reasons of the steps that were skipped.
     """
     from fluent_pipe.display.markup import joined, tag
-    from fluent_pipe.display.plan import DrawnStep, counted, draw_steps, in_seconds
+    from fluent_pipe.display.plan import counted, draw_steps, in_seconds
 
     rows = {row["step"]: row for row in timings.rows()}
     of_step = {s.id: [a for a in made if a.step == s.id] for s in steps}
     drawn = [
-        DrawnStep.of(
+        replace(
             s,
             state=refused(of_step[s.id]) or rows[s.id]["state"],
             seconds=rows[s.id]["seconds"],
@@ -121,8 +123,7 @@ def came_of(made: Sequence[Artifact]) -> list[str]:
     lines = []
     if Evaluation in facts:
         primary = facts[Evaluation]["primary_metric"]
-        overall = next((s["metrics"] for s in facts[Evaluation]["slices"] if not s["slice"]), {})
-        value = overall.get(primary)
+        value = next((s["metrics"].get(primary) for s in facts[Evaluation]["slices"] if not s["slice"]), None)
         lines.append(f"{primary} {'n/a' if value is None else f'{value:.4f}'}")
     if ModelBlessing in facts:
         lines.append("blessed" if facts[ModelBlessing]["blessed"] else "not blessed")
@@ -143,7 +144,7 @@ def words_of(artifacts: Sequence[Artifact]) -> str:
     """The summary of what a step left; empty where there is none, or it can no longer be read."""
     try:
         return next(filter(None, (a.summary() for a in artifacts)), "")
-    except Exception:
+    except Exception:  # a type of the user's own may have changed since, or its folder is gone
         return ""
 
 

@@ -97,7 +97,10 @@ class Direct:
             direct_num_workers=self.workers,
         )
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
+        steps = name.steps if name is not None else ()
+        progress.tell_job(steps, "building the job")
         build(pipeline)
+        progress.tell_job(steps, "")
         result = pipeline.run()
         result.wait_until_finish()
         measured = list(result.monitoring_infos())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from fluent_pipe.mirror import Root
@@ -45,9 +46,10 @@ def read(patterns: Collection[str]) -> list[tuple[str, int | None, int | None]]:
         if is_remote(pattern):
             found.append((pattern, None, None))
             continue
-        files = matches(pattern)
-        sizes = [Path(file).stat().st_size for file in files if Path(file).exists()]
-        found.append((str(Path(pattern).expanduser().absolute()), len(files), sum(sizes)))
+        sizes = []
+        with suppress(OSError):  # of a file that is gone meanwhile
+            sizes = [Path(file).stat().st_size for file in matches(pattern)]
+        found.append((str(Path(pattern).expanduser().absolute()), len(sizes), sum(sizes)))
     return found
 
 

@@ -130,11 +130,13 @@ class MetadataStore(RunStore):
     def executions_of(self, run: StoredRun) -> list[StoredExecution]:
         """What a run made or took from the cache and is still there, in the order of steps."""
         places = [s.path for s in run.steps if s.path is not None and self._is_there(s.path)]
-        found: list[StoredExecution] = []
-        for path in places:
-            names = " AND ".join((equals("path", relative_to_root(path, self.root)), equals("pipeline", run.pipeline)))
-            found += [execution_from(proto, self.place) for proto in self._database.newest("executions", names, 1)]
-        return found
+        if not places:
+            return []
+        any_of = " OR ".join(equals("path", relative_to_root(path, self.root)) for path in places)
+        condition = f"({any_of}) AND {equals('pipeline', run.pipeline)}"
+        found = [execution_from(proto, self.place) for proto in self._database.newest("executions", condition)]
+        by_path = {stored.path: stored for stored in reversed(found)}  # of several, the newest
+        return [by_path[path] for path in places if path in by_path]
 
     def record(self, manifest: Manifest, types: Collection[type[Artifact]] = ()) -> StoredExecution:
         """Record a published execution with its artifacts, its inputs and its run, in one transaction.

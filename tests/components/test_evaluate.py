@@ -141,7 +141,7 @@ class Material:
         folder = self.folder / f"graph-{label}-{weight}"
         if not folder.exists():
             folder.mkdir()
-            for part in ("transform_fn", "transformed_metadata", "metadata"):
+            for part in ("transform_fn", "transformed_metadata", "metadata", "Split-eval"):
                 (folder / part).symlink_to(self.folder / "graph" / part)
             facts = {"label": label, "weight": weight, "task": task, "features": FEATURES}
             (folder / "transform.json").write_text(json.dumps(facts))
@@ -153,6 +153,9 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     folder = tmp_path_factory.mktemp("material")
     batch = flights()
     write_graph(folder / "graph", batch)
+    transformed = folder / "graph" / "Split-eval"
+    transformed.mkdir()
+    pq.write_table(pa.table({"delay": batch.column("delay").cast(pa.float32())}), transformed / "a.parquet")
     split = folder / "examples" / "Split-eval"
     split.mkdir(parents=True)
     for name, part in (("a", batch.slice(0, 150)), ("b", batch.slice(150))):
@@ -298,6 +301,32 @@ def test_defaults_by_task_without_weights(material: Material, tmp_path: Path) ->
     assert judged.metrics()["root_mean_squared_error"] == pytest.approx(expected[()]["root_mean_squared_error"])
 
 
+CURVES = {"binary": {"binary", "calibration"}, "multiclass": {"classes"}, "regression": {"calibration"}}
+
+
+@pytest.mark.parametrize("task", CURVES)
+def test_curves_are_those_of_the_whole_split(material: Material, tmp_path: Path, task: str) -> None:
+    judged = evaluate(material, tmp_path / "out", task=task, slices=(("carrier",),))
+    drawn = json.loads((judged.folder / "curves.json").read_text())
+    assert set(drawn) == CURVES[task]
+    counted = drawn["classes"]["counts"] if task == "multiclass" else drawn["calibration"]["weight"]
+    assert np.sum(counted) == pytest.approx(2 * material.batch.column("importance").to_numpy().sum(), rel=1e-4)
+    if task == "regression":
+        assert len(counted) > 100, "the range is not that of the labels"
+    plots = {len(p.slice_key.single_slice_keys): p for p in tfma.load_plots(str(judged.folder))}
+    assert plots[0].plot_keys_and_values
+    assert not plots[1].plot_keys_and_values
+    config = tfma.load_eval_result(str(judged.folder)).config
+    assert any(m.class_name.endswith("Plot") for s in config.metrics_specs for m in s.metrics)
+
+
+def test_curves_are_of_the_candidate(compared: Judged) -> None:
+    drawn = json.loads((compared.folder / "curves.json").read_text())["calibration"]
+    mean = np.average(drawn["prediction"], weights=drawn["weight"])
+    assert mean == pytest.approx(compared.metrics()["mean_prediction"], rel=1e-4)
+    assert mean != pytest.approx(compared.metrics("baseline_metrics")["mean_prediction"], rel=1e-2)
+
+
 @pytest.fixture(scope="module")
 def compared(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Judged:
     """A candidate that is worse than the baseline in accuracy, with limits that hold and limits that do not."""
@@ -306,7 +335,7 @@ def compared(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Ju
         tmp_path_factory.mktemp("compared") / "out",
         model=material.model("binary", skill=0.4),
         baseline=material.model("binary", skill=1.0),
-        metrics=("auc",),
+        metrics=("auc", "mean_prediction"),
         slices=(("carrier",),),
         require=(
             ("AUC", (at_least(0.5), at_most(0.6), at_least(0.4, slices="carrier"))),

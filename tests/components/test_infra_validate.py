@@ -92,6 +92,7 @@ def test_a_trained_model_is_served_as_it_was_trained(finished: Finished, tmp_pat
     assert facts["requests"] == 20
     assert 0 < facts["load_seconds"] < 60
     assert facts["memory_mb"] > 50
+    assert facts["limits"] == {"load_seconds": 60, "latency_ms": 5000, "memory_mb": None}
     assert "p95" in blessing.summary()
     result = InfraResult(blessing)
     assert result

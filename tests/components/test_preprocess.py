@@ -26,6 +26,7 @@ from fluent_pipe.components.inputs import SchemaInput
 from fluent_pipe.components.label_analysis import Label, LabelSummary, Roles, label_facts
 from fluent_pipe.components.preprocess import Preprocess
 from fluent_pipe.errors import FluentPipeError, InputError, TrainingError, UserCodeError
+from fluent_pipe.results import TransformResult
 from fluent_pipe.steps.base import Ref
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.model import Preprocess as PreprocessStep
@@ -138,6 +139,17 @@ def test_label_counts_rows_that_have_a_weight(graph: TransformGraph) -> None:
     assert facts["class_counts"] == [len(delays) - late, late]
     assert facts["classes"] is None
     assert facts["class_count"] == 2
+
+
+def test_the_stored_graph_tells_which_columns_features_are_made_of(graph: TransformGraph) -> None:
+    assert TransformResult(graph).sources == {
+        "carrier": ("carrier",),
+        "distance": ("distance",),
+        "stops": ("stops",),
+        "pair": ("distance",),
+        "late": ("carrier", "delay"),  # it asks the carriers for the number of rows
+        "weight": ("delay",),
+    }
 
 
 def test_output_loads_as_tft_output(graph: TransformGraph) -> None:

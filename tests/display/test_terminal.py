@@ -21,6 +21,7 @@ from fluent_pipe.display.in_cell import drawn
 from fluent_pipe.display.live_table import Steps, in_view
 from fluent_pipe.display.terminal import OnlyWords, PlainLines, observer
 from fluent_pipe.live import Board, Live, LiveStep, Observers
+from tests.test_imports import in_fresh_process
 
 BEGUN = datetime(2026, 1, 1)
 STEPS = (
@@ -219,12 +220,12 @@ def test_a_file_shows_life_now_and_then_while_a_step_takes_long():
         plain.tell(live([LiveStep("from_csv", "cached"), train]))
     said = file.getvalue().splitlines()
     assert [line.split("running")[1].split("s  ")[0].strip() for line in said] == [
-        "10.0", "20.0", "30.0", "40.0", "50.0", "1 min 00", "2 min 00", "3 min 00", "4 min 00", "5 min 00",
+        "10.0", "20.0", "30.0", "1 min 00", "2 min 00", "3 min 00", "4 min 00", "5 min 00",
     ]  # fmt: skip
-    assert said[6].split("  ")[-1] == "30 %, 5 min left, epoch 4/10"
+    assert said[4].split("  ")[-1] == "30 %, 5 min left, epoch 4/10"
 
 
-def test_a_job_without_news_is_told_in_one_line():
+def test_a_job_is_told_in_one_line():
     file = io.StringIO()
     plain = PlainLines(Board("id", "p"), file, None)
     steps = [LiveStep(name, "running", 1, 10.0) for name in ("from_csv", "generate_statistics", "validate")]
@@ -232,7 +233,9 @@ def test_a_job_without_news_is_told_in_one_line():
     plain.tell(live(steps))
     assert file.getvalue().split() == ["from_csv", "running", "10.0", "s"]
     plain.tell(live([replace(step, seconds=20.0, rows=i * 10) for i, step in enumerate(steps)]))
-    assert [line.split()[-2:] for line in file.getvalue().splitlines()[1:]] == [["10", "rows"], ["20", "rows"]]
+    assert file.getvalue().splitlines()[1:] == ["validate             running         20.0 s  20 rows"]
+    plain.tell(live([replace(step, seconds=31.0, rows=i * 10) for i, step in enumerate(steps)]))
+    assert "generate_statistics" in file.getvalue().splitlines()[-1]  # of the other there is nothing new
 
 
 def test_what_is_cached_is_not_told_where_only_work_is():
@@ -259,3 +262,35 @@ def test_a_notebook_s_cell_gets_a_table():
     assert "<style" not in bundle["text/html"]
     assert bundle["text/html"].count("<tr") == 1 + len(STEPS)
     assert "epoch 3/10 · loss 0.31" in bundle["text/plain"]
+
+
+def test_a_cell_has_one_table_that_is_replaced(tmp_path):
+    pytest.importorskip("IPython")
+    code = """
+import io, json, time
+from pathlib import Path
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from fluent_pipe import progress
+from fluent_pipe.display.in_cell import InCell
+from fluent_pipe.live import Board, Observers
+
+cell = InteractiveShell.instance().display_pub = CapturingDisplayPublisher()
+said, board = io.StringIO(), Board("id", "p")
+told = Observers(board, InCell(board, said, Path("log.txt")))
+told.started(["train"])
+told.job(["train"])
+for epoch in range(1, 50):
+    progress.report("train", detail=f"epoch {epoch}")
+    time.sleep(0.03)
+told.changed("train", "ran", seconds=1.5, note="200 parameters")
+told.ended("succeeded")
+print(json.dumps([said.getvalue(), [[one["update"], one["data"]["text/plain"]] for one in cell.outputs]]))
+"""
+    written, tables = in_fresh_process(code, tmp_path)
+    assert not written
+    assert [update for update, _ in tables] == [False, *[True] * (len(tables) - 1)]
+    assert 2 <= len(tables) <= 5  # about one a second, whatever is reported
+    assert "epoch" in tables[-2][1]
+    assert "200 parameters" in tables[-1][1]
+    assert "succeeded in" in tables[-1][1]

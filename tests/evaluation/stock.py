@@ -107,11 +107,11 @@ def stock(case: Case, config: tfma.EvalConfig) -> Results:
     return _run(case, lambda batches: _stock(batches, config))
 
 
-def ours(case: Case, config: tfma.EvalConfig) -> Results:
+def ours(case: Case, config: tfma.EvalConfig, *, overall: Sequence[tfma.MetricsSpec] = ()) -> Results:
     """What the evaluator that takes whole batches says."""
     from fluent_pipe.evaluation.evaluator import evaluator
 
-    made = evaluator(config)
+    made = evaluator(config, overall=overall)
     assert made.run_after == tfma.extractors.extractor.LAST_EXTRACTOR_STAGE_NAME
     return _run(case, lambda batches: batches | made.stage_name >> made.ptransform)
 

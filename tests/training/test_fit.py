@@ -39,7 +39,9 @@ def test_progress_and_logs(data, tmp_path) -> None:
     history = fit(model, data, fitting(epochs=2, validation_split="eval", logs=tmp_path), features=["distance_scaled"])
     assert set(history) >= {"loss", "val_loss"}
     assert all(len(values) == 2 for values in history.values())
-    detail = progress.snapshot()["train"].detail
+    told = progress.snapshot()["train"]
+    assert told.fraction == pytest.approx(1.0)
+    detail = told.detail
     assert detail.startswith("epoch 2/2 · 6/6 · loss ")
     assert "val_AUC" in detail or "val_auc" in detail
     assert list(tmp_path.rglob("events.*"))
