@@ -30,8 +30,8 @@ class Ran:
     @property
     def html(self) -> list[str]:
         """HTML of each output that has one."""
-        found = [o["data"]["text/html"] for c in self.notebook["cells"] for o in c.get("outputs", []) if "data" in o]
-        return ["".join(one) for one in found]
+        outputs = [output.get("data", {}) for cell in self.notebook["cells"] for output in cell.get("outputs", [])]
+        return ["".join(data["text/html"]) for data in outputs if "text/html" in data]
 
 
 @pytest.fixture(scope="module")

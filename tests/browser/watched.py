@@ -48,8 +48,7 @@ class Watched:
 
     def look(self, name: str) -> None:
         """Keep a screenshot of the whole page, and check pictures and what names in them could have run."""
-        for details in self.page.locator("details:not([open])").all():
-            details.evaluate("element => element.open = true")
+        self._unfold()
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
         self.complaints += self.page.evaluate(LAYOUT)
@@ -64,9 +63,13 @@ class Watched:
 
     def grow(self, selector: str) -> None:
         """Make the window as tall as what an application scrolls inside itself."""
+        self._unfold()
         height = self.page.locator(selector).first.evaluate("element => element.scrollHeight")
         width = self.page.viewport_size["width"] if self.page.viewport_size else 1280
         self.page.set_viewport_size({"width": width, "height": min(height + 200, TALLEST)})
+
+    def _unfold(self) -> None:
+        self.page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
 
     def _inside_images(self) -> list[str]:
         if not (pictures := self.pictures()):
