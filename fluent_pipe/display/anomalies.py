@@ -47,22 +47,24 @@ class Trouble:
         return cls(tuple(facts["anomalies"]), tuple(facts["drift"]), known=True)
 
     def of(self, column: str) -> list[tuple[str, str]]:
-        """Each anomaly of a column with the splits that have it, and its details."""
+        """Each anomaly of a column: in a few words with the splits that have it, and all there is to say of it."""
         found: dict[str, list[Mapping[str, Any]]] = {}
         for each in self.anomalies:
             if each["column"] == column:
                 found.setdefault(each["anomaly"], []).append(each)
-        return [
-            (
-                f"{words} ({', '.join(e['split'] for e in same)})",
-                "\n".join(f"{e['split']}: {e['detail']}" for e in same),
-            )
-            for words, same in found.items()
-        ]
+        return [(f"{one_line(words, 44)} ({_splits(same)})", _details(same)) for words, same in found.items()]
 
     def distances_of(self, column: str) -> list[Mapping[str, Any]]:
         """Drift and skew of a column."""
         return [each for each in self.distances if each["column"] == column]
+
+
+def _splits(same: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(one_line(each["split"], 20) for each in same)
+
+
+def _details(same: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join([same[0]["anomaly"], *(f"{each['split']}: {each['detail']}" for each in same)])
 
 
 def is_over(distance: Mapping[str, Any]) -> bool:
@@ -71,12 +73,12 @@ def is_over(distance: Mapping[str, Any]) -> bool:
 
 
 def limit_line(distance: Mapping[str, Any], embed: Embed) -> Markup:
-    """A distance in a line: its bar, its split, the number against the limit."""
+    """A distance in a line: its bar, its kind and split, the number against the limit."""
     words = against_limit(distance)
     shown: Markup | str = tag("b", f"{MARK} {words}", style=f"color:{BAD}") if is_over(distance) else words
-    said = joined(tag("bdi", one_line(distance["split"], 20)), " skew " if distance["kind"] == "skew" else " ", shown)
+    said = joined(distance["kind"], " ", tag("bdi", one_line(distance["split"], 20)), " ", shown)
     hint = f"{distance['kind']}, {MEASURES.get(distance['measure'], distance['measure'])}"
-    return tag("span", embed(limit_bar(distance)), " ", said, title=hint, style="white-space:nowrap")
+    return tag("span", embed(limit_bar(distance, 36)), " ", said, title=hint, style="white-space:nowrap")
 
 
 def against_limit(distance: Mapping[str, Any]) -> str:

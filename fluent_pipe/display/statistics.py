@@ -50,9 +50,7 @@ def draw_statistics(statistics: Mapping[str, Any], embed: Embed, trouble: Troubl
         return tag("p", "No features.")
     trouble = trouble or Trouble()
     shown = list(view.features.items())[:FEATURES]
-    heads = ["feature", "values"]
-    heads += ["drift, skew"] if trouble.distances else []
-    heads += [*(["split"] if view.several() else []), *NUMBERS]
+    heads = ["feature", "values", *(["split"] if view.several() else []), *NUMBERS]
     head = tag("tr", (tag("th", h, scope="col", style=_RIGHT if h in NUMBERS else _LEFT) for h in heads), style=LINE)
     rows = (_row(name, features, view, trouble, embed) for name, features in shown)
     return joined(
@@ -82,9 +80,7 @@ def _counted(view: Overview, trouble: Trouble) -> Markup:
 def _row(name: str, features: Sequence[Any | None], view: Overview, trouble: Trouble, embed: Embed) -> Markup:
     features = features[:SPLITS]
     splits = list(view.splits)[:SPLITS]
-    cells = [_name(name, features, trouble), tag("td", _picture(features, splits, embed), style=_LEFT)]
-    if trouble.distances:
-        cells.append(_cell((limit_line(each, embed) for each in trouble.distances_of(name)), _LEFT))
+    cells = [_name(name, features, trouble, embed), tag("td", _picture(features, splits, embed), style=_LEFT)]
     if view.several():
         cells.append(_cell((_named(split, 20) for split in splits), _LEFT))
     cells += [_cell((_number(words, f) for f in features), _RIGHT) for words in NUMBERS.values()]
@@ -97,15 +93,13 @@ def _named(name: str, width: int) -> Markup:
     return tag("bdi", words, title=name if words != name else None)
 
 
-def _name(name: str, features: Sequence[Any | None], trouble: Trouble) -> Markup:
+def _name(name: str, features: Sequence[Any | None], trouble: Trouble, embed: Embed) -> Markup:
     found = trouble.of(name)
     parts: list[Child] = [tag("b", _named(name, 80)), tag("small", kind_of(features))]
-    parts += [
-        tag("b", f"{MARK} {one_line(words, 60)}", title=f"{words}\n{detail}", style=f"color:{BAD}")
-        for words, detail in found[:3]
-    ]
+    parts += [tag("b", f"{MARK} {words}", title=details, style=f"color:{BAD}") for words, details in found[:3]]
     parts += [f"and {len(found) - 3} more"] if len(found) > 3 else []
-    style = f"{_LEFT};min-width:140px;max-width:220px;overflow-wrap:anywhere;font-weight:normal"
+    parts += [limit_line(each, embed) for each in trouble.distances_of(name)]
+    style = f"{_LEFT};min-width:140px;max-width:240px;overflow-wrap:anywhere;font-weight:normal"
     return tag("th", _lines(parts), scope="row", style=style)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal, TextIO, TypeAlias
 
@@ -33,18 +33,21 @@ def observer(board: Board, terminal: TextIO, log: Path, telling: Telling = "ever
     """
     if telling == "what matters":
         return OnlyWords(terminal)
-    shown: Observer
+    if telling == "work":
+        return FromFirstJob(lambda: _fitting(board, terminal, log), terminal)
+    return _fitting(board, terminal, log)
+
+
+def _fitting(board: Board, terminal: TextIO, log: Path) -> Observer:
     if _is_terminal(terminal):
         from fluent_pipe.display.live_table import LiveTable
 
-        shown = LiveTable(board, terminal, log)
-    elif _is_notebook():
+        return LiveTable(board, terminal, log)
+    if _is_notebook():
         from fluent_pipe.display.in_cell import InCell
 
-        shown = InCell(board, terminal, log)
-    else:
-        shown = PlainLines(board, terminal, log)
-    return FromFirstJob(shown, terminal) if telling == "work" else shown
+        return InCell(board, terminal, log)
+    return PlainLines(board, terminal, log)
 
 
 def _is_terminal(terminal: TextIO) -> bool:
@@ -67,32 +70,38 @@ class OnlyWords(Observer):
 
 
 class FromFirstJob(OnlyWords):
-    """Passes on nothing before there is something to run: what is cached has ended before anybody could look."""
+    """Tells nothing before there is something to run: what is cached has ended before anybody could look.
 
-    def __init__(self, shown: Observer, terminal: TextIO) -> None:
+    Parameters
+    ----------
+    make
+        The observer that tells, from then on.
+    """
+
+    def __init__(self, make: Callable[[], Observer], terminal: TextIO) -> None:
         super().__init__(terminal)
-        self._shown = shown
+        self._make = make
+        self._shown: Observer | None = None
         self._steps: Collection[str] = ()
-        self._begun = False
 
     def started(self, steps: Collection[str]) -> None:
         self._steps = steps
 
     def job(self, steps: Collection[str]) -> None:
-        if not self._begun:
-            self._begun = True
+        if self._shown is None:
+            self._shown = self._make()
             self._shown.started(self._steps)
         self._shown.job(steps)
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
-        if self._begun:
+        if self._shown is not None:
             self._shown.changed(step, state, seconds=seconds, note=note)
 
     def said(self, step: str, words: str) -> None:
-        self._shown.said(step, words) if self._begun else super().said(step, words)
+        super().said(step, words) if self._shown is None else self._shown.said(step, words)
 
     def ended(self, state: RunState) -> None:
-        if self._begun:
+        if self._shown is not None:
             self._shown.ended(state)
 
 

@@ -75,8 +75,15 @@ def rows(step: LiveStep, *, whole: bool = True) -> str:
 
 
 def share(step: LiveStep) -> str:
-    """How much is done, in per cent; empty where that is not known, and at the end."""
-    return "" if step.fraction is None or step.fraction >= ALL else f"{math.floor(step.fraction * 100)} %"
+    """How much is done, in per cent; empty where that is not known, at the beginning and at the end.
+
+    Examples
+    --------
+    >>> share(LiveStep("train", fraction=0.559)), share(LiveStep("train", fraction=0.0)), share(LiveStep("train"))
+    ('55 %', '', '')
+    """
+    done = step.fraction or 0.0
+    return f"{math.floor(done * 100)} %" if 0.01 <= done < ALL else ""
 
 
 def bar(step: LiveStep) -> tuple[str, str]:

@@ -42,7 +42,7 @@ def draw_again(run: PastRun) -> Markup:
 
 def facts(found: Mapping[str, Any]) -> Markup:
     """Names and values, those that there are."""
-    return tag("dl", ((tag("dt", k), tag("dd", v)) for k, v in found.items() if v), class_="facts")
+    return tag("dl", (joined(tag("dt", k), tag("dd", v)) for k, v in found.items() if v), class_="facts")
 
 
 def _code(value: object) -> Markup | None:

@@ -117,7 +117,9 @@ class Changes(Drawn):
         tables = self.tables()
         if not tables:
             return tag("p", f"Nothing: the results are those of run {self.before.stored.id}, {_when(self.before)}.")
-        parts = [tag("p", f"Against run {self.before.stored.id}, {_when(self.before)}: {self.before.stored.state}.")]
+        parts: list[Markup | None] = [
+            tag("p", f"Against run {self.before.stored.id}, {_when(self.before)}: {self.before.stored.state}.")
+        ]
         for title, rows in tables.items():
             more = f"and {len(rows) - MOST:,} more" if len(rows) > MOST else None
             table = html_table([_worded(row) for row in rows[:MOST]], embed)

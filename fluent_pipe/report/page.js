@@ -1,7 +1,7 @@
 // The page reads well without this. It sorts and filters tables, and opens what is folded before it is printed.
 "use strict";
 
-const FEW_ROWS = 8; // a filter for fewer is in the way
+const FEW_ROWS = 12; // a filter for fewer is in the way
 
 /** What a cell sorts by: its exact number if it has one, else what its text begins with as a number, else the text. */
 function keyOf(row, column) {
@@ -42,7 +42,7 @@ function makeSortable(table) {
 }
 
 function makeFilter(table) {
-  const rows = table.tBodies[0] ? Array.from(table.tBodies[0].rows) : [];
+  const rows = table.tHead && table.tBodies[0] ? Array.from(table.tBodies[0].rows) : [];
   if (rows.length <= FEW_ROWS) return;
   const input = document.createElement("input");
   input.type = "search";
@@ -52,14 +52,13 @@ function makeFilter(table) {
     const wanted = input.value.toLowerCase();
     for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
   });
-  const place = table.closest(".scroll") || table;
-  place.before(input);
+  const line = document.createElement("div");
+  line.append(input);
+  table.before(line);
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
-  makeSortable(table);
-  makeFilter(table);
-}
+for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
+for (const table of document.querySelectorAll("table")) makeFilter(table);
 
 let opened = [];
 window.addEventListener("beforeprint", () => {

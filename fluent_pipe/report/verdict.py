@@ -126,7 +126,7 @@ def _reasons(run: PastRun) -> Iterator[str]:
     if not failing and not said:
         yield from dict.fromkeys(r for a in (pushed, scored) if a is not None for r in a.facts()["reasons"])
     blessing = run.artifact(ModelBlessing)
-    if blessing is not None and blessing.facts()["note"]:
+    if blessing is not None and blessing.facts()["note"] and not blessing.facts()["reasons"]:
         yield str(blessing.facts()["note"])
     if run.stored.state == "waiting":
         yield f"Approve it with `fluent-pipe approve {run.stored.id}`, then run again."

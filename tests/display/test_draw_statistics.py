@@ -56,7 +56,7 @@ def test_drift_stands_against_its_limit_and_is_marked_beyond_it():
     facts = found(drift=[distance("distance", 0.28, 0.1), distance("carrier", 0.01, 0.1, kind="skew", split="eval")])
     html = draw_statistics(TWO, inline, Trouble.from_facts(facts))
     assert "▲ 0.28 &gt; 0.1" in html
-    assert "eval</bdi> skew 0.01 ≤ 0.1" in html
+    assert "skew <bdi>eval</bdi> 0.01 ≤ 0.1" in html
     text = statistics_text(TWO, Trouble.from_facts(facts))
     assert "drift of distance in train: 0.28 > 0.1 ▲" in text
     assert "skew of carrier in eval: 0.01 ≤ 0.1\n" in f"{text}\n"

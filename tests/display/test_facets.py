@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import re
+import shutil
 import sys
 
 import pytest
@@ -48,6 +49,28 @@ def test_names_are_data():
     page = facets_page({name: statistics(1, strings(name, HOSTILE)) for name in HOSTILE})
     assert "alert(1)" not in page.replace("&lt;script&gt;alert(1)", "").replace("onerror=alert(1)&gt;", "")
     assert {d.name for d in shown(page).datasets} == set(HOSTILE)
+
+
+@installed
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_browser_draws_it_in_its_frame_and_asks_for_nothing(tmp_path):
+    sync_api = pytest.importorskip("playwright.sync_api")
+    (file := tmp_path / "cell.html").write_text(f"<!doctype html>{facets_frame(facets_page(SPLITS))}", encoding="utf-8")
+    asked, said = [], []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(file.as_uri())
+        frame = page.frame_locator("iframe")
+        frame.get_by_text("Numeric Features (1)").wait_for(timeout=60_000)
+        assert frame.get_by_text("distance", exact=True).first.is_visible()
+        assert frame.get_by_text("train", exact=True).first.is_visible()
+        browser.close()
+    assert asked == [file.as_uri()]
+    assert said == []
 
 
 def test_the_frame_cannot_touch_the_page_around_it():
