@@ -48,7 +48,7 @@ class Watched:
         return self.page
 
     def look(self, name: str) -> None:
-        """Keep a screenshot of the whole page; check its pictures, its width, and that no name in it ran as a script."""
+        """Keep a screenshot of the whole page; check its pictures, its width, and that no name in it ran as script."""
         self._unfold()
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
