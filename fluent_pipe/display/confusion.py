@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fluent_pipe.display.charts import CHARACTER, Chart, Embed, fitted, label
+from fluent_pipe.display.charts import Chart, Embed, fitted, label, width_of
 from fluent_pipe.display.colours import FAINT, SERIES
 from fluent_pipe.display.figures import figure, plural
 from fluent_pipe.display.markup import joined, tag
@@ -88,8 +88,8 @@ def class_matrix(names: Sequence[str], counts: Sequence[Sequence[float]]) -> Cha
     """A square a cell, its area the share of the label's rows: blue where right, orange where wrong."""
     size = 46 if len(names) <= 8 else 26 if len(names) <= 16 else 20
     words = 12 if len(names) <= 8 else 0  # room below a square for its share
-    left = min(150.0, max(map(len, names)) * CHARACTER * 11 + 14)
-    above = min(90.0, max(map(len, names)) * CHARACTER * 11 * 0.75 + 12)
+    left = min(150.0, max(map(width_of, names)) + 14)
+    above = min(90.0, max(map(width_of, names)) * 0.75 + 12)
     top = above + 40
     squares: dict[str, list[str]] = {RIGHT: [], WRONG: []}
     texts = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fluent_pipe.display.charts import CHARACTER, Chart, Embed, Scale, fitted, label, x_axis
+from fluent_pipe.display.charts import Chart, Embed, Scale, fitted, label, width_of, x_axis
 from fluent_pipe.display.colours import INK, SERIES
 from fluent_pipe.display.figures import figure, plural
 from fluent_pipe.display.markup import joined, tag
@@ -55,7 +55,7 @@ def _numbers(one: Facts) -> dict[str, Any]:
 
 def _chart(found: Sequence[Facts]) -> Chart:
     names = [slice_name(one["slice"]) for one in found]
-    left = min(260.0, max(70.0, max(map(len, names)) * CHARACTER * 11 + 8))
+    left = min(260.0, max(70.0, max(map(width_of, names)) + 8))
     most = max(one["interval"][1] for one in found)
     scale = Scale((0, (most or 1) * 1.05), (left, left + 200))
     top, bottom = 22, 22 + _ROW * len(found)

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fluent_pipe.display.charts import CHARACTER, Chart, Embed, Scale, label
+from fluent_pipe.display.charts import Chart, Embed, Scale, label, width_of
 from fluent_pipe.display.colours import BAD, INK, SERIES
 from fluent_pipe.display.figures import figure, plural
 from fluent_pipe.display.markup import joined, tag
@@ -110,6 +110,6 @@ def _bar_chart(bars: Sequence[tuple[str, float, str, float | None]]) -> Chart:
             else tag("line", x1=scale(limit), x2=scale(limit), y1=y - 10, y2=y + 10, stroke=INK, stroke_width=2),
             label(left + (width + 10 if comparable else 0), y + 4, words + (f" {MARKS[False]}" if over else "")),
         ]
-    longest = max(len(f"{figure(v)} {u}, limit {figure(m)} {u}") for _, v, u, m in bars)
-    right = left + width + 30 + longest * CHARACTER * 11
+    longest = max(width_of(f"{figure(v)} {u}, limit {figure(m)} {u}") for _, v, u, m in bars)
+    right = left + width + 30 + longest
     return Chart(right, row * len(bars) + 6, joined(parts), "Figures of the server")

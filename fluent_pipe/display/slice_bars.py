@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from fluent_pipe.display.charts import CHARACTER, Chart, Scale, fitted, label, line_path, x_axis
+from fluent_pipe.display.charts import Chart, Scale, fitted, label, line_path, width_of, x_axis
 from fluent_pipe.display.colours import INK, SERIES
 from fluent_pipe.display.figures import figure, figures
 from fluent_pipe.display.markup import joined, tag
@@ -33,8 +33,8 @@ def slice_bars(slices: Sequence[Slice], overall: Slice, metric: str) -> Chart:
     """
     names = _names(slices)
     texts = figures([(s.value, s.interval) for s in slices])
-    left = min(230.0, max(len(n) for n in [*names, _heading(slices)]) * CHARACTER * 11 + 12)
-    values = max(76.0, max(map(len, texts)) * CHARACTER * 11 + 10)
+    left = min(230.0, max(map(width_of, [*names, _heading(slices)])) + 12)
+    values = max(76.0, max(map(width_of, texts)) + 10)
     top, bottom = 40, 40 + ROW * len(slices)
     from_zero = metric in COUNTS or overall.value is None
     origin = 0.0 if from_zero or overall.value is None else overall.value
@@ -89,7 +89,7 @@ def _domain(slices: Sequence[Slice], origin: float) -> tuple[float, float]:
 
 def _reference(x: float, top: float, bottom: float, text: str, within: tuple[float, float]) -> Markup:
     line = tag("line", x1=x, x2=x, y1=top - 4, y2=bottom, stroke=INK, stroke_width=1.5)
-    half = len(text) * CHARACTER * 11 / 2
+    half = width_of(text) / 2
     return joined(line, label(min(max(x, within[0] + half), within[1] - half), 34, text, anchor="middle"))
 
 
@@ -127,5 +127,5 @@ def _key(slices: Sequence[Slice], left: float) -> Markup:
     x, parts = left, []
     for words, mark in there:
         parts.append(tag("g", mark, label(16, 13, words), transform=f"translate({x:g} 0)"))
-        x += 16 + len(words) * CHARACTER * 11 + 14
+        x += 16 + width_of(words) + 14
     return joined(parts)

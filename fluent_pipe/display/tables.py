@@ -16,6 +16,9 @@ TABLE = "border-collapse:collapse;table-layout:auto;width:auto;margin:4px 0 10px
 CELL = "padding:3px 8px;border-bottom:1px solid #75757540;vertical-align:middle"
 LINE = "border-bottom:1px solid #75757540;vertical-align:middle"  # said once a row: cells are most of a table's size
 
+WORD = 50
+WRAPPED = ";min-width:240px;max-width:480px;overflow-wrap:anywhere"
+
 
 def html_table(
     rows: Sequence[Mapping[str, Any]], embed: Embed, columns: Sequence[str] | None = None, *, sortable: bool = False
@@ -44,7 +47,13 @@ def _cell(value: Any, embed: Embed, *, right: bool) -> Markup:
         value = embed(value)
     elif not isinstance(value, Markup):
         value = in_words(value)
-    return tag("td", value, title=exact, style=_style(right))
+    return tag("td", value, title=exact, style=_style(right) + (WRAPPED if _is_long(value) else ""))
+
+
+def _is_long(value: str) -> bool:
+    """Whether it holds a word that no line would hold."""
+    text = value.striptags() if isinstance(value, Markup) else value
+    return len(text) > WORD and any(len(word) > WORD for word in text.split())
 
 
 def _style(right: bool) -> str:  # noqa: FBT001

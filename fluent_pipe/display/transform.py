@@ -53,7 +53,9 @@ def draw_transform(
 
 def _by_class(facts: Mapping[str, Any], embed: Embed) -> Markup:
     rows = [{**row, "share": share_bar(row["share"]), " ": share_in_words(row["share"])} for row in _classes(facts)]
-    return joined(tag("p", f"Rows by class of {facts['label']}:", style="margin:4px 0"), html_table(rows, embed))
+    return joined(
+        tag("p", f"Rows by class of {one_line(facts['label'], 60)}:", style="margin:4px 0"), html_table(rows, embed)
+    )
 
 
 def transform_text(facts: Mapping[str, Any], columns: Mapping[str, str], sources: Mapping[str, Sequence[str]]) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
 LAYOUT = (Path(__file__).parent / "layout.js").read_text(encoding="utf-8")
+UNFOLD = "document.querySelectorAll('details').forEach(details => { details.open = true })"
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 NEAR = re.compile(r"(data:|blob:|about:|file:|(http|ws)://(127\.0\.0\.1|localhost)[:/])")
 PICTURE = "data:image/svg+xml;base64,"
@@ -47,12 +48,14 @@ class Watched:
         return self.page
 
     def look(self, name: str) -> None:
-        """Keep a screenshot of the whole page, and check pictures and what names in them could have run."""
+        """Keep a screenshot of the whole page; check its pictures, its width, and that no name in it ran as script."""
         self._unfold()
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
         self.complaints += self.page.evaluate(LAYOUT)
         self.complaints += self._inside_images()
+        if (too_wide := self.page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 1:
+            self._complain(f"the page is {too_wide} px wider than its window")
         if self.page.evaluate("window.hacked"):
             self._complain("a name ran as script")
 
@@ -69,7 +72,7 @@ class Watched:
         self.page.set_viewport_size({"width": width, "height": min(height + 200, TALLEST)})
 
     def _unfold(self) -> None:
-        self.page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+        self.page.evaluate(UNFOLD)
 
     def _inside_images(self) -> list[str]:
         if not (pictures := self.pictures()):

@@ -1,4 +1,4 @@
-"""The flights notebook, run once from start to end, and looked at wherever people open notebooks."""
+"""The flights notebook, run once: looked at wherever people open it, and its report, and the pages over its runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from tests.browser import jupyter
 from tests.browser.example import executed
-from tests.browser.watched import PICTURE, Watched
+from tests.browser.pages import paths, ui
+from tests.browser.watched import PICTURE, SCREENSHOTS, UNFOLD, Watched
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,12 @@ def server(own_jupyter, ran) -> Iterator[jupyter.Jupyter]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def address(ran) -> Iterator[str]:
+    with ui(ran.folder / "root", ran.folder / "ui.txt") as found:
+        yield found
+
+
 def outputs_drawn(seen: Watched, ran: Ran) -> None:
     """Wait until a notebook's outputs are there, and hold them against those of the file."""
     html = seen.page.locator(".jp-RenderedHTML")
@@ -114,3 +121,51 @@ def test_nbconvert(watch, ran):
     seen.open(file.with_suffix(".html"))
     outputs_drawn(seen, ran)
     seen.look("nbconvert")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_report(watch, ran, dark):
+    seen = watch(dark=dark)
+    seen.open(ran.folder / "report.html")
+    seen.look(f"report-{'dark' if dark else 'light'}")
+
+
+def test_report_sorts_its_tables(watch, ran):
+    page = watch().open(ran.folder / "report.html")
+    page.evaluate(UNFOLD)
+    table = page.locator("table.sortable", has_text="overall")
+    names = table.locator("th").all_text_contents()
+    column = next(i for i, name in enumerate(names) if name.startswith("example"))
+
+    def examples() -> list[int]:
+        texts = table.locator(f"tbody td:nth-child({column + 1})").all_text_contents()
+        return [int(text.replace(",", "")) for text in texts]
+
+    button = table.locator("th button").nth(column)
+    button.click()
+    assert examples() == sorted(examples())
+    button.click()
+    assert examples() == sorted(examples(), reverse=True)
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_report_without_scripts(watch, ran, width):
+    seen = watch(scripts=False, width=width)
+    seen.open(ran.folder / "report.html")
+    seen.look(f"report-without-scripts-{width}")
+
+
+def test_printed_report(watch, ran):
+    seen = watch()
+    seen.open(ran.folder / "report.html").emulate_media(media="print")
+    seen.look("report-printed")
+    seen.page.pdf(path=SCREENSHOTS / "report.pdf", format="A4")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_pages(watch, ran, address, dark):
+    one, other = sorted(folder.name for folder in (ran.folder / "root" / "flights" / "runs").iterdir())[-2:]
+    for name, path in paths("flights", other, one).items():
+        seen = watch(dark=dark)
+        seen.open(address + path)
+        seen.look(f"ui-{name}-{'dark' if dark else 'light'}")
