@@ -46,6 +46,7 @@ def test_the_wheel_holds_the_package_its_examples_and_nothing_else(wheel):
     files = {"py.typed", "runners/logging.properties", "examples/flights/pipeline.py", "examples/flights/flights.ipynb"}
     files |= {"display/threshold_slider.js", "report/page.css", "ui/templates/run.html"}
     files |= {f"runners/maven/{kind}.xml" for kind in ("flink", "spark")}
+    files |= {"ui/templates/base.html", "ui/templates/_runs.html", "ui/static/page.css", "ui/static/icon.svg"}
     assert {f"fluent_pipe/{file}" for file in files} <= set(names)
 
 
