@@ -13,6 +13,8 @@ from fluent_pipe.display.text import text_table
 from fluent_pipe.execution import RunState
 from fluent_pipe.live import Board, Live, LiveStep, Looking
 
+ABOUT = "about"
+
 
 class InCell(Looking):
     """The table below the cell that runs: drawn anew about once a second, and left as it is when the run has ended."""
@@ -49,7 +51,7 @@ def drawn(live: Live, line: str) -> dict[str, str]:
     """The steps of a run and a line under them, as HTML and as text, by MIME type."""
     rows = [_row(step) for step in live.steps]
     columns = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
-    html = joined(html_table(rows, as_image, columns), tag("div", line))
+    html = joined(html_table([_unbroken(row) for row in rows], as_image, columns), tag("div", line))
     return {"text/plain": f"{text_table(rows, columns)}\n{line}", "text/html": str(html)}
 
 
@@ -63,6 +65,14 @@ def _row(step: LiveStep) -> dict[str, str | int | None]:
         "job": step.job,
         "rows": words.rows(step),
         "time": words.duration(step.seconds),
-        "done": " ".join(filter(None, [done + rest, words.share(step), until])),
-        "about": words.told(step),
+        "done": f"{done}{rest} {' · '.join(filter(None, [words.share(step), until]))}".strip(),
+        ABOUT: words.told(step),
+    }
+
+
+def _unbroken(row: dict[str, str | int | None]) -> dict[str, str | int | None]:
+    """Cells that stay in one line, all but what the step says."""
+    return {
+        name: cell.replace(" ", "\N{NO-BREAK SPACE}") if isinstance(cell, str) and name != ABOUT else cell
+        for name, cell in row.items()
     }

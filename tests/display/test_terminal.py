@@ -258,7 +258,8 @@ def test_what_matters_is_told_in_any_case():
 
 def test_a_notebook_s_cell_gets_a_table():
     bundle = drawn(live(), "2 of 5 steps")
-    assert "━━━━━━──── 56 % 9 s left" in bundle["text/html"]
+    assert "━━━━━━──── 56 % · 9 s left" in bundle["text/plain"]
+    assert "━━━━━━──── 56 % · 9 s left".replace(" ", "\N{NO-BREAK SPACE}") in bundle["text/html"]
     assert "<style" not in bundle["text/html"]
     assert bundle["text/html"].count("<tr") == 1 + len(STEPS)
     assert "epoch 3/10 · loss 0.31" in bundle["text/plain"]
