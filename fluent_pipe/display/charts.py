@@ -125,13 +125,15 @@ def short(value: float | None) -> str:
 
     Examples
     --------
-    >>> [short(v) for v in (0.123456, 12, 1348.9, 1234567, 1.5e-7, None)]
-    ['0.123', '12', '1,349', '1.23M', '1.5e-07', '']
+    >>> [short(v) for v in (0.123456, 12, 1348.9, 1234567, 1.5e-7, 2e17, None)]
+    ['0.123', '12', '1,349', '1.23M', '1.5e-07', '2e+17', '']
     """
     if value is None:
         return ""
     if not math.isfinite(value):
         return str(value)
+    if abs(value) >= 1e15:
+        return f"{value:.3g}"
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"

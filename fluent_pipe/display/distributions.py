@@ -121,9 +121,8 @@ class Cumulated:
         for histogram in histograms:
             buckets = histogram.buckets
             if buckets:
-                infinite = sum(b.sample_count for b in buckets if b.high_value == -math.inf)
-                # Where all values are infinite there is one bucket from inf to -inf, which tells nothing.
-                negative = min(negative, infinite if buckets[0].low_value <= buckets[0].high_value else math.inf)
+                # A bucket that begins at minus infinity may hold finite values too: the smaller one tells better.
+                negative = min(negative, sum(b.sample_count for b in buckets if b.low_value == -math.inf))
             counts.update(_counts(buckets, whole=whole))
         if not counts or not (every := max(count for _, count in counts) - negative) > 0:
             return None

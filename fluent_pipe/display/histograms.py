@@ -90,7 +90,7 @@ def _marks(cells: Cells, across: Scale) -> Markup:
     for tick in ticks(low, high, 5):
         words, x = short(tick), across(tick)
         half = _long(words) / 2
-        is_new = words not in (first, last) and not (cells.whole and tick % 1)
+        is_new = all(words != other for _, other in marks) and not (cells.whole and tick % 1)
         if is_new and left + 8 + half <= x <= right - 8 - half:
             marks.append((x, words))
             left = x + half

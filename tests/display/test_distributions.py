@@ -73,11 +73,12 @@ def test_a_value_that_repeats_at_the_low_end_is_in_the_first_cell():
 def test_infinite_values_have_no_place_on_the_axis():
     feature = numeric("x", [1.0, 2.0, 3.0, 4.0])
     for histogram in feature.num_stats.histograms:
-        histogram.buckets.insert(0, Histogram.Bucket(low_value=-math.inf, high_value=-math.inf, sample_count=2))
+        lowest = histogram.buckets[0].low_value
+        histogram.buckets.insert(0, Histogram.Bucket(low_value=-math.inf, high_value=lowest, sample_count=2))
         histogram.buckets.add(low_value=4.0, high_value=math.inf, sample_count=2)
     drawn = cells([feature], 3)
     assert (drawn.low, drawn.high) == (1, 4)
-    assert sum(drawn.shares[0]) == pytest.approx(1)
+    assert drawn.shares[0] == pytest.approx((0.5, 0.25, 0.25))
 
 
 @pytest.mark.parametrize("feature", [numeric("x", [None, None]), numeric("x", [], nans=3), strings("x", ["a"]), None])
