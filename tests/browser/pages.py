@@ -27,12 +27,12 @@ def ui(root: Path, log: Path) -> Iterator[str]:
         tied.stop(running)
 
 
-def paths(pipeline: str, one: str, other: str) -> dict[str, str]:
-    """Every kind of page, with a name for its screenshot; of two runs, the first is shown."""
+def paths(pipeline: str, before: str, after: str) -> dict[str, str]:
+    """Every kind of page, with a name for its screenshot; of two runs, the later one is shown."""
     return {
         "pipelines": "/",
         "runs": f"/p/{pipeline}",
-        "run": f"/r/{one}",
-        "lineage": f"/r/{one}/lineage",
-        "compare": f"/compare?a={one}&b={other}",
+        "run": f"/r/{after}",
+        "lineage": f"/r/{after}/lineage",
+        "compare": f"/compare?a={before}&b={after}",
     }

@@ -164,8 +164,8 @@ def test_printed_report(watch, ran):
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_pages(watch, ran, address, dark):
-    one, other = sorted(folder.name for folder in (ran.folder / "root" / "flights" / "runs").iterdir())[-2:]
-    for name, path in paths("flights", other, one).items():
+    before, after = sorted(folder.name for folder in (ran.folder / "root" / "flights" / "runs").iterdir())[-2:]
+    for name, path in paths("flights", before, after).items():
         seen = watch(dark=dark)
         seen.open(address + path)
         seen.look(f"ui-{name}-{'dark' if dark else 'light'}")

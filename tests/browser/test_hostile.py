@@ -62,7 +62,7 @@ def test_report(watch, hostile):
 
 def test_pages(watch, hostile, tmp_path):
     with ui(hostile.store.root, tmp_path / "ui.txt") as address:
-        of_each_kind = paths("flights", hostile.now, hostile.before)
+        of_each_kind = paths("flights", hostile.before, hostile.now)
         for name, path in {**of_each_kind, "failed": f"/r/{hostile.failed}"}.items():
             seen = watch()
             seen.open(address + path)
