@@ -343,18 +343,19 @@ def run(
         try:
             state = _execute(execution, watching)
         except Exception as error:
-            _report(store, run_id, terminal if telling == "everything" else None)
+            with suppress(KeyboardInterrupt):  # the run's own error is the one to tell
+                _report(store, run_id, terminal if telling == "everything" else None)
             if not isinstance(error, KeyboardInterrupt | TemplateWritten):
                 failure = hooks.Failure(run_id, pipeline.name, getattr(error, "step", None), error, folder / "log.txt")
-                with suppress(KeyboardInterrupt):  # of a hook that hangs; the run's own error is the one to tell
+                with suppress(KeyboardInterrupt):  # of a hook that hangs
                     hooks.tell([h for h in pipeline.hooks if h.on == "failure"], failure, terminal)
             raise
-        _report(store, run_id, terminal if telling == "everything" else None)
         made = _made(execution, state, folder, execution.done)
         try:
+            _report(store, run_id, terminal if telling == "everything" else None)
             hooks.tell([h for h in pipeline.hooks if h.on == "success"], made, terminal)
         except KeyboardInterrupt:
-            raise Interrupted(f"on_success was stopped. The run itself has ended: {state}.") from None
+            raise Interrupted(f"Its report or on_success was stopped. The run itself has ended: {state}.") from None
     return made
 
 

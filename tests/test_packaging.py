@@ -45,6 +45,7 @@ def test_the_wheel_holds_the_package_its_examples_and_nothing_else(wheel):
     assert tops == {"fluent_pipe", next(t for t in tops if t.endswith(".dist-info"))}
     files = {"py.typed", "runners/logging.properties", "examples/flights/pipeline.py", "examples/flights/flights.ipynb"}
     files |= {"display/threshold_slider.js", "report/page.css", "ui/templates/run.html"}
+    files |= {"report/page.css", "report/page.js"}
     files |= {f"runners/maven/{kind}.xml" for kind in ("flink", "spark")}
     assert {f"fluent_pipe/{file}" for file in files} <= set(names)
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from fluent_pipe.display.charts import inline
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.report.expression import blanked
+from fluent_pipe.report.blanking import blanked
 from fluent_pipe.report.past import PastRun
 
 

@@ -98,7 +98,9 @@ class Changes(Drawn):
                 if r["why"]
             ],
             "Versions": _different(self.versions),
-            "Circumstances": _different([r for r in self.circumstances if r["what"] != "seconds"]),
+            "Circumstances": _different(
+                [r for r in self.circumstances if r["what"] != "seconds" and None not in (r["before"], r["after"])]
+            ),
         }
         return {title: rows for title, rows in found.items() if rows}
 

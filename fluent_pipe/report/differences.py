@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fluent_pipe.artifacts import Artifact, Evaluation, Examples, Model, Schema, Statistics
 from fluent_pipe.report.distances import distances
 from fluent_pipe.report.past import PastRun
+from fluent_pipe.report.schema_changes import schema_changes
 from fluent_pipe.results import SchemaResult, StatisticsResult, slice_name
 from fluent_pipe.steps.metrics import lower_is_better
 
@@ -88,54 +89,7 @@ def _missing(dataset: Any) -> dict[str, float]:
 def schema(before: PastRun, after: PastRun) -> Rows:
     """Column, what of it changed, before and after: columns, types, presence, values of domains."""
     pair = _other_content(before, after, Schema)
-    if pair is None:
-        return []
-    old, new = (_columns(SchemaResult(artifact).proto()) for artifact in pair)
-    rows: Rows = []
-    for name in {**old, **new}:
-        if name not in old or name not in new:
-            words = ("there is none", "new column") if name not in old else ("there", "gone")
-            rows.append({"column": name, "what": "column", "before": words[0], "after": words[1]})
-            continue
-        for what in {**old[name], **new[name]}:
-            was, now = old[name].get(what), new[name].get(what)
-            if was != now:
-                rows.append({"column": name, "what": what, **_in_words(was, now)})
-    return rows
-
-
-def _columns(proto: Any) -> dict[str, dict[str, Any]]:
-    from tensorflow_metadata.proto.v0 import schema_pb2
-
-    domains = {d.name: frozenset(d.value) for d in proto.string_domain}
-    found = {}
-    for feature in proto.feature:
-        own: dict[str, Any] = {"type": schema_pb2.FeatureType.Name(feature.type)}
-        if feature.HasField("presence"):
-            own["present in at least"] = f"{feature.presence.min_fraction:.4g} of rows"
-        kind = feature.WhichOneof("domain_info")
-        if kind == "domain":
-            own["values"] = domains.get(feature.domain, frozenset())
-        elif kind == "string_domain":
-            own["values"] = frozenset(feature.string_domain.value)
-        elif kind is not None:
-            own["domain"] = " ".join(str(getattr(feature, kind)).split()) or kind
-        found[feature.name] = own
-    return found
-
-
-def _in_words(was: Any, now: Any) -> dict[str, Any]:
-    if isinstance(was, frozenset) and isinstance(now, frozenset):
-        return {"before": _values("gone", was - now), "after": _values("new", now - was)}
-    words = [f"{len(v)} values" if isinstance(v, frozenset) else v for v in (was, now)]
-    return {"before": words[0], "after": words[1]}
-
-
-def _values(word: str, values: Collection[str]) -> str | None:
-    if not values:
-        return None
-    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
-    return f"{word}: {', '.join(sorted(values)[:5])}{more}"
+    return [] if pair is None else schema_changes(*(SchemaResult(artifact).proto() for artifact in pair))
 
 
 def row_counts(before: PastRun, after: PastRun) -> Rows:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluent_pipe.report.blanking import blanked, is_secret
 from fluent_pipe.steps.base import Earlier, Ref, Step
 from fluent_pipe.steps.functions import UserFunction
 from fluent_pipe.steps.limits import ChangeLimit, Distance, ValueLimit
@@ -31,35 +31,6 @@ _UNNAMED = ("data", "rows", "path", "function", "source", *_FUNCTIONS)
 _MAPPINGS = ("splits", "types", "options", "drift", "skew", "require", "class_weights")
 _RENAMED = {"data_version": "version"}
 _CALLED = {"patterns": "uri", "source": "rows", "data": "rows", **dict.fromkeys(_FUNCTIONS, "function")}
-
-_PASSWORD = re.compile(r"([A-Za-z][\w+.-]*://[^\s/:@\"']*):[^\s/\"']+@")
-_IN_QUERY = re.compile(r"([?&]([\w.-]+)=)[^&#\s\"']+")
-_SECRET = re.compile(
-    r"(?i)(?:^|[_.-])(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|credentials?|signature)(?:$|[_.-])"
-)
-
-
-def blanked(text: str) -> str:
-    """``text`` without the passwords of URLs in it.
-
-    Examples
-    --------
-    >>> blanked("mysql://me:pa:ss@host:3306/ml"), blanked("https://host/path?token=abc&page=2")
-    ('mysql://me:***@host:3306/ml', 'https://host/path?token=***&page=2')
-    """
-    text = _PASSWORD.sub(r"\1:***@", text)
-    return _IN_QUERY.sub(lambda found: f"{found[1]}***" if is_secret(found[2]) else found[0], text)
-
-
-def is_secret(name: str) -> bool:
-    """Whether a name says that its value is not to be told.
-
-    Examples
-    --------
-    >>> is_secret("api_key"), is_secret("--db-password"), is_secret("tokenizer")
-    (True, True, False)
-    """
-    return _SECRET.search(name) is not None
 
 
 def python_text(chain: Chain) -> str:

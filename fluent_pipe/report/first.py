@@ -16,7 +16,7 @@ from fluent_pipe.display.text import in_words
 from fluent_pipe.report.changes import change_mark
 from fluent_pipe.report.differences import COUNTS, NEITHER
 from fluent_pipe.report.past import PastRun
-from fluent_pipe.report.verdict import MARKS, Verdict
+from fluent_pipe.report.verdict import MARKS, Tone, Verdict
 from fluent_pipe.results import BlessingResult, EvaluationResult
 from fluent_pipe.steps.metrics import lower_is_better
 
@@ -27,14 +27,18 @@ WIDTH, HEIGHT = 180, 18
 
 def draw_verdict(found: Verdict, required: ModelBlessing | None, embed: Embed) -> Markup:
     """One sentence, large; below it why, and what was required, opened where that does not hold."""
-    sentence = tag("p", tag("span", MARKS[found.tone], " ", class_="mark", aria_hidden="true"), found.sentence)
-    reasons = tag("ul", (tag("li", reason) for reason in found.reasons)) if found.reasons else None
+    sentence = tag("p", _mark(found.tone), found.sentence)
+    reasons = tag("ul", (tag("li", _mark(r.tone), r.text) for r in found.reasons)) if found.reasons else None
     folded = None
     if required is not None and required.facts()["reasons"]:
         blessing = BlessingResult(required)
         folded = tag("details", tag("summary", "What was required"), blessing.drawn(embed), open=not blessing)
     error = tag("pre", found.error, class_="words") if found.error else None
     return tag("div", sentence, error, reasons, folded, class_=f"verdict {found.tone}", role="status")
+
+
+def _mark(tone: Tone) -> Markup:
+    return tag("span", MARKS[tone], " ", class_=f"mark {tone}")
 
 
 def draw_figures(now: Evaluation, before: Evaluation | None) -> Markup:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluent_pipe.report.expression import arguments, blanked, is_secret, python_text
+from fluent_pipe.report.blanking import blanked, is_secret
+from fluent_pipe.report.expression import arguments, python_text
 from fluent_pipe.steps.carrying import is_local_file
 from fluent_pipe.steps.functions import UserFunction
 
@@ -108,8 +109,8 @@ def recorded(chain: Chain, runner: Runner, commit: Commit) -> dict[str, str]:
     for name, way in ways.items():
         try:
             value = way()
-        except Exception:  # values of the user's own may raise when they are written out
-            log.exception("The %s of the run could not be told", name)
+        except Exception as error:  # values of the user's own may raise anything when they are written out
+            log.warning("The %s of the run could not be recorded: %s: %s", name, type(error).__name__, error)
             continue
         if value and (name not in ("asked", "versions") or len(value) <= MOST_RECORDED):
             found[name] = value[:MOST_RECORDED].encode("utf-8", "replace").decode()

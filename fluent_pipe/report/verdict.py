@@ -27,6 +27,19 @@ MARKS: dict[Tone, str] = {"good": "✓", "bad": "✗", "warn": "!", "plain": "·
 
 FEW = 3
 """Requirements that hold and are told one by one."""
+MOST = 20
+"""Reasons against a model that are told one by one."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A sentence that says why, what to do, or what else came of the run."""
+
+    tone: Tone
+    text: str
+
+    def __str__(self) -> str:
+        return self.text if self.tone == "plain" else f"{MARKS[self.tone]} {self.text}"
 
 
 @dataclass(frozen=True)
@@ -40,14 +53,14 @@ class Verdict:
     tone
         Whether that is good.
     reasons
-        Why, or what to do; sentences.
+        Why, and what to do: first what speaks against the model.
     error
         What the failed step said, lines kept; empty if none failed.
     """
 
     sentence: str
     tone: Tone
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     error: str = ""
 
 
@@ -71,8 +84,11 @@ def failed_step(run: PastRun) -> str | None:
 def _sentence(run: PastRun) -> tuple[str, Tone]:
     state = run.stored.state
     if state == "failed":
-        step = failed_step(run)
-        return (f"Failed in {step}: nothing was pushed." if step else "Failed."), "bad"
+        step, pushed = failed_step(run), run.artifact(PushedModel)
+        where = f" in {step}" if step else ""
+        if pushed is not None and pushed.facts()["pushed"]:
+            return f"Failed{where}, after version {pushed.facts()['version']} was pushed.", "bad"
+        return f"Failed{where}: nothing was pushed.", "bad"
     if state == "waiting":
         return "Waiting for a person to approve the model.", "warn"
     if state == "interrupted":
@@ -114,32 +130,32 @@ def _for(run: PastRun) -> str:
     return f": {found[0].rstrip('.')}" if len(found) == 1 else f", for {len(found)} reasons"
 
 
-def _reasons(run: PastRun) -> Iterator[str]:
-    failing = _failing(run)
-    yield from (f"{reason}." for reason in failing[:20])
-    if len(failing) > 20:
-        yield f"... and {len(failing) - 20} more requirements do not hold."
-    said = list(_others(run))
-    yield from said
+def _reasons(run: PastRun) -> Iterator[Reason]:
+    against = [*_failing(run), *_others(run)]
+    yield from (Reason("bad", text) for text in against[:MOST])
+    if len(against) > MOST:
+        yield Reason("bad", f"... and {len(against) - MOST} more.")
     yield from _in_favour(run)
     pushed, scored = run.artifact(PushedModel), run.artifact(Predictions)
-    if not failing and not said:
-        yield from dict.fromkeys(r for a in (pushed, scored) if a is not None for r in a.facts()["reasons"])
+    if not against:
+        said = dict.fromkeys(r for a in (pushed, scored) if a is not None for r in a.facts()["reasons"])
+        yield from (Reason("warn", text) for text in said)
     blessing = run.artifact(ModelBlessing)
     if blessing is not None and blessing.facts()["note"] and not blessing.facts()["reasons"]:
-        yield str(blessing.facts()["note"])
+        yield Reason("plain", str(blessing.facts()["note"]))
     if run.stored.state == "waiting":
-        yield f"Approve it with `fluent-pipe approve {run.stored.id}`, then run again."
-    yield from (f"{s.step} was skipped: {s.note}." for s in run.stored.steps if s.state == "skipped")
+        yield Reason("warn", f"Approve it with `fluent-pipe approve {run.stored.id}`, then run again.")
+    skipped = (s for s in run.stored.steps if s.state == "skipped")
+    yield from (Reason("warn", f"{s.step} was skipped: {s.note}.") for s in skipped)
     if scored is not None and scored.facts()["scored"]:
         facts = scored.facts()
-        yield f"{facts['rows']:,} rows were scored, into {facts['destination']}."
+        yield Reason("good", f"{facts['rows']:,} rows were scored, into {facts['destination']}.")
 
 
 def _failing(run: PastRun) -> list[str]:
     """Requirements that do not hold, in words."""
     blessing = run.artifact(ModelBlessing)
-    return [] if blessing is None else list(failures(blessing.facts()["reasons"]))
+    return [] if blessing is None else [f"{reason}." for reason in failures(blessing.facts()["reasons"])]
 
 
 def _others(run: PastRun) -> Iterator[str]:
@@ -152,21 +168,21 @@ def _others(run: PastRun) -> Iterator[str]:
         yield f"Rejected by {facts['by']}" + (f": {facts['note']}" if facts["note"] else ".")
 
 
-def _in_favour(run: PastRun) -> Iterator[str]:
-    """What speaks for the model, and for the data."""
+def _in_favour(run: PastRun) -> Iterator[Reason]:
+    """What speaks for the model, and what was found in the data."""
     blessing, infra, approval = run.artifact(ModelBlessing), run.artifact(InfraBlessing), run.artifact(Approval)
     held = [r for r in blessing.facts()["reasons"] if r["ok"]] if blessing is not None else []
     if len(held) <= FEW:
-        yield from (f"{sentence(r)}." for r in held)
+        yield from (Reason("good", f"{sentence(r)}.") for r in held)
     else:
-        yield f"{len(held)} requirements hold."
+        yield Reason("good", f"{len(held)} requirements hold.")
     if infra is not None and infra.facts()["blessed"]:
-        yield f"A prediction server answers with it: {infra.summary()}."
+        yield Reason("good", f"A prediction server answers with it: {infra.summary()}.")
     if approval is not None and approval.facts()["approved"]:
-        yield f"{approval.summary().capitalize()}."
+        yield Reason("good", f"{approval.summary().capitalize()}.")
     anomalies = run.artifact(Anomalies)
     if anomalies is not None:
-        yield f"Data: {anomalies.summary()}."
+        yield Reason("warn" if anomalies.facts()["anomalies"] else "good", f"Data: {anomalies.summary()}.")
 
 
 def _state(run: PastRun, artifact: Artifact) -> str:

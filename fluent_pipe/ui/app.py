@@ -101,16 +101,13 @@ class Pages:
         """Two runs side by side."""
         runs = self._history.look()
         ticked = request.query_params.getlist("run")
-        if ticked:
-            if len(ticked) != 2:
-                raise HTTPException(
-                    400,
-                    "Tick two runs to compare: one was ticked."
-                    if len(ticked) == 1
-                    else f"Tick two runs to compare: {len(ticked)} were ticked.",
-                )
-            older, newer = sorted((self._named(t, runs) for t in ticked), key=lambda run: (run.started, run.number))
+        if len(ticked) == 2:
+            both = (self._named(run_id, runs) for run_id in ticked)
+            older, newer = sorted(both, key=lambda run: (run.started, run.number))
             return RedirectResponse(f"/compare?a={part(older.id)}&b={part(newer.id)}", 303)
+        if ticked:
+            count = f"{len(ticked)} were" if len(ticked) > 1 else "one was"
+            raise HTTPException(400, f"Tick two runs to compare: {count} ticked.")
         a, b = (self._named(request.query_params.get(name, ""), runs) for name in ("a", "b"))
         return self._page("compare.html", runs, **run_page.compare_page(self._history, a, b))
 

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 SYNC_SECONDS = 15.0
 """How often an object store is asked what other machines have published."""
+REMEMBERED = 100
+"""Runs that are looked through for one to compare with."""
 FETCHED = 200
 """Newest runs of an object store whose small files are fetched, so that lists can tell how good they were."""
 
@@ -60,9 +62,10 @@ class Runs:
         return self._by_id.get(run_id)
 
     def before(self, run: StoredRun) -> StoredRun | None:
-        """The newest run of the same pipeline that began before this one and came to its end."""
-        earlier = (r for r in self.of(run.pipeline) if r.started < run.started)
-        return next((r for r in earlier if r.state not in ("running", "interrupted")), None)
+        """The run that a report compares with, as :meth:`PastRun.before` finds it."""
+        earlier = [r for r in self.of(run.pipeline) if r.started < run.started][:REMEMBERED]
+        ended = [r for r in earlier if r.state not in ("running", "interrupted", "template written")]
+        return next((r for r in ended if r.state != "failed"), ended[0] if ended else None)
 
 
 class History:

@@ -9,8 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from fluent_pipe import live
-from fluent_pipe.artifacts import PushedModel
+from fluent_pipe.artifacts import ModelBlessing, PushedModel
 from fluent_pipe.display.charts import inline
 from fluent_pipe.live import Live
 from fluent_pipe.mirror import Root
@@ -18,8 +20,9 @@ from fluent_pipe.report.changes import Changes
 from fluent_pipe.report.lineage import lineage
 from fluent_pipe.report.page import REPORT, page
 from fluent_pipe.report.past import PastRun
-from fluent_pipe.report.sections import Section, sections
+from fluent_pipe.report.sections import Section, drawn_or_said, sections
 from fluent_pipe.report.verdict import Verdict, verdict
+from fluent_pipe.results import BlessingResult
 from fluent_pipe.store import approvals
 from fluent_pipe.store.metadata import StoredRun
 from fluent_pipe.ui.history import History, Runs, run_folder
@@ -110,7 +113,7 @@ def _command(run: StoredRun, root: Root) -> str:
 def _sections(history: History, run: StoredRun, past: PastRun, before: StoredRun | None) -> Sequence[Section]:
     """What the report shows too. A run that has ended does not change, and drawing takes a while: some are kept."""
     if run.state == "running":
-        return [section for section in sections(history.store, past, None) if section.title != CHANGES]
+        return [section for section in _drawn(history, past, None) if section.title != CHANGES]
     return _kept_sections(history, run.id, before.id if before else "", len(past.artifacts))
 
 
@@ -119,7 +122,19 @@ def _kept_sections(history: History, run_id: str, before_id: str, artifacts: int
     """Those of runs by their ids; drawn anew where folders of the run have been removed since."""
     runs = history.look()
     run, before = (history.past(r) if (r := runs.run(name)) else None for name in (run_id, before_id))
-    return list(sections(history.store, run, before)) if run else []
+    return _drawn(history, run, before) if run else []
+
+
+def _drawn(history: History, run: PastRun, before: PastRun | None) -> Sequence[Section]:
+    required = run.artifact(ModelBlessing)
+    body = drawn_or_said("What was required", run, lambda: _required(required))
+    first = [Section("required", "What was required", body)] if body else []
+    return [*first, *sections(history.store, run, before)]
+
+
+def _required(blessing: ModelBlessing | None) -> Markup:
+    asked = blessing is not None and blessing.facts()["reasons"]
+    return BlessingResult(blessing).drawn(inline) if blessing is not None and asked else Markup("")
 
 
 def _log(folder: Path | None) -> str | None:

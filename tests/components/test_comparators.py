@@ -19,6 +19,7 @@ from fluent_pipe.arrow.tfx import to_tfx
 from fluent_pipe.components.common_cells import CELLS, on_common_cells
 from fluent_pipe.components.comparators import add, compare, distances, too_many_values
 from fluent_pipe.components.generate_statistics import stats_options
+from fluent_pipe.report.distances import of_categories, of_numbers
 from fluent_pipe.steps.limits import infinity_norm, jensen_shannon
 
 Values = npt.NDArray[Any]
@@ -110,6 +111,22 @@ def test_it_is_what_counting_the_values_in_equal_shares_gives() -> None:
     expected = sum((p * np.log2(np.where(p > 0, p / middle, 1.0))).sum() for p in (first, second)) / 2
     assert expected > 0.1
     assert divergence(one, other) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_report_measures_without_tfdv_what_tfdv_measures(name: str) -> None:
+    random = np.random.default_rng(1)
+    one, other = SAMPLES[name](random, 500), SAMPLES[name](random, 700) * 1.3
+    sides = [statistics({"x": side}).datasets[0].features[0] for side in (one, other)]
+    assert of_numbers(*sides) == pytest.approx(divergence(one, other), abs=1e-9)
+
+
+def test_the_largest_difference_of_a_share_too() -> None:
+    one, other = (statistics({"x": np.array(list(letters) * 30)}) for letters in ("abb", "acbc"))
+    compared = compare("drift", tfdv.infer_schema(one), {"x": infinity_norm(0.1)}, one, other)
+    (measured,) = distances(compared, "train")
+    sides = [side.datasets[0].features[0] for side in (one, other)]
+    assert of_categories(*sides) == pytest.approx(measured["value"], abs=1e-9)
 
 
 def test_hours_that_shift_by_three_drift() -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import fluent_pipe as fp
-from fluent_pipe.report.expression import MOST_TEXT, arguments, blanked, python_text
+from fluent_pipe.report.blanking import blanked
+from fluent_pipe.report.expression import MOST_TEXT, arguments, python_text
 
 MODULE = """
 def preprocessing_fn(inputs):

@@ -82,6 +82,11 @@ def test_a_run_that_failed_says_in_what_and_how(store: MetadataStore) -> None:
     assert "Evaluation" not in text_of(failed)
 
 
+def test_a_run_that_failed_after_its_push_says_so(store: MetadataStore) -> None:
+    failed = Past(store).data().model().pushed().failed("bulk_infer", "There are no files.")
+    assert "Failed in bulk_infer, after version 3 was pushed." in text_of(page(store, failed, None))
+
+
 def test_a_run_that_anomalies_ended_shows_them(store: MetadataStore) -> None:
     failed = Past(store).data().validated("Unexpected string values").ended("failed", reason="1 anomaly in the data")
     text = text_of(page(store, failed, None))

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import fluent_pipe as fp
-from fluent_pipe.errors import InputError, StoreError
+from fluent_pipe.errors import InputError, Interrupted, StoreError
 from fluent_pipe.report.page import REPORT
 from fluent_pipe.report.reproduce import Commit, command, recorded, versions
 from fluent_pipe.runners.named import chosen
@@ -162,6 +162,19 @@ def test_a_failed_run_leaves_a_report_and_names_it(tmp_path, capfd):
     assert "nowhere-*.csv" in text
     (run,) = MetadataStore.open(tmp_path / "root").runs()
     assert f"Report: {tmp_path / 'root' / 'p' / 'runs' / run.id / REPORT}" in capfd.readouterr().err
+
+
+def test_ctrl_c_while_the_report_is_written_leaves_the_run_as_it_ended(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fluent_pipe.report.page.page", stopped)
+    csv = trips.write(tmp_path / "trips.csv", trips.rows(50))
+    with pytest.raises(Interrupted, match="The run itself has ended: succeeded"):
+        fp.Pipeline("trips", root=tmp_path / "root").from_csv(csv).run(progress=False)
+    with pytest.raises(InputError):
+        fp.Pipeline("trips", root=tmp_path / "root").from_csv("nowhere.csv").run(progress=False)
+    assert [r.state for r in MetadataStore.open(tmp_path / "root").runs()] == ["failed", "succeeded"]
 
 
 def test_a_report_that_cannot_be_written_fails_no_run(tmp_path, monkeypatch):

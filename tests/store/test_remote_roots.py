@@ -113,7 +113,8 @@ def test_a_manifest_names_what_lies_there(first: First) -> None:
     assert (manifest["fingerprint"], manifest["step"]) == (examples.fingerprint, "from_csv")
     folders = {name.split("/")[0] for name in names(f"{first.root}/trips")}
     assert folders == {*STEPS, "runs", "_manifests"}
-    assert len([n for n in names(f"{first.root}/trips") if n.endswith("log.txt")]) == 1
+    for file in ("log.txt", "report.html"):
+        assert len([n for n in names(f"{first.root}/trips") if n.endswith(file)]) == 1
 
 
 def test_the_same_machine_has_all_cached(first: First, csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +158,8 @@ def test_another_machine_knows_lineage_and_runs(first: First, machine: Path) -> 
     assert store.of_run(first.run.id, Schema) == schema
     assert first.run.id in CliRunner().invoke(app, ["runs", "--root", first.root]).stdout
     shown = CliRunner().invoke(app, ["show", first.run.id, "--root", first.root]).stdout
-    assert f"{first.root}/trips/runs/{first.run.id}/log.txt" in shown
+    for file in ("log.txt", "report.html"):
+        assert f"{first.root}/trips/runs/{first.run.id}/{file}" in shown
 
 
 def test_an_artifact_arrives_on_another_machine_with_its_small_files(first: First, machine: Path) -> None:

@@ -144,6 +144,11 @@ class MadeUp:
             self._write_statistics(folder)
         if step == "infer_schema":
             self._write_schema(folder)
+        if step == "preprocess":
+            (folder / "metadata").mkdir()
+            self._write_schema(folder / "metadata")
+        if step == "evaluate":
+            (folder / "curves.json").write_text(json.dumps(_curves()))
 
     def _examples(self, auc: float, pushed: bool) -> dict[str, Any]:
         splits = {"train": {"rows": 8000}, "eval": {"rows": 2000}}
@@ -254,6 +259,20 @@ class MadeUp:
                 feature.domain = _writable(column)
                 schema.string_domain.add(name=_writable(column), value=[_writable(v) for v in self.words.values])
         (folder / "schema.pbtxt").write_text(text_format.MessageToString(schema), encoding="utf-8")
+
+
+def _curves() -> dict[str, Any]:
+    """Of a model that tells well, on a thousand rows of either class."""
+    thresholds = [i / 20 for i in range(21)]
+    binary = {
+        "thresholds": thresholds,
+        "tp": [1000 * (1 - t**3) for t in thresholds],
+        "fp": [1000 * (1 - t) ** 3 for t in thresholds],
+    }
+    binary |= {"fn": [1000 - n for n in binary["tp"]], "tn": [1000 - n for n in binary["fp"]]}
+    middles = [i / 10 + 0.05 for i in range(10)]
+    calibration = {"prediction": middles, "label": [m**1.2 for m in middles], "weight": [200.0] * 10}
+    return {"binary": binary, "calibration": calibration}
 
 
 def _writable(text: str) -> str:
