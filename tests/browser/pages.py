@@ -25,14 +25,3 @@ def ui(root: Path, log: Path) -> Iterator[str]:
         yield ADDRESS.findall(log.read_text())[0]
     finally:
         tied.stop(running)
-
-
-def paths(pipeline: str, before: str, after: str) -> dict[str, str]:
-    """Every kind of page, with a name for its screenshot; of two runs, the later one is shown."""
-    return {
-        "pipelines": "/",
-        "runs": f"/p/{pipeline}",
-        "run": f"/r/{after}",
-        "lineage": f"/r/{after}/lineage",
-        "compare": f"/compare?a={before}&b={after}",
-    }
