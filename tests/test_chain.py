@@ -44,7 +44,7 @@ def test_every_result_reads_well(finished):
     assert "miles" in repr(run.statistics)
     assert run.statistics.to_frame().set_index(["split", "column"]).loc[("train", "city"), "unique"] == 3
     assert "tipped" in repr(run.schema)
-    assert repr(run.anomalies).startswith("no anomalies\nDrift was not measured")
+    assert repr(run.anomalies).startswith("✓ No anomalies.\n\nDrift was not measured")
     assert run.transform.to_frame().set_index("feature").loc["tipped", "role"] == "label"
     assert len(run.model.to_frame()) == 2
     assert run.evaluation.metrics["auc"] > 0.55

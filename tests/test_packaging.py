@@ -47,6 +47,7 @@ def test_the_wheel_holds_the_package_its_examples_and_nothing_else(wheel):
     files |= {"display/threshold_slider.js", "report/page.css", "ui/templates/run.html"}
     files |= {"report/page.css", "report/page.js"}
     files |= {f"runners/maven/{kind}.xml" for kind in ("flink", "spark")}
+    files |= {"ui/templates/base.html", "ui/templates/_runs.html", "ui/static/page.css", "ui/static/icon.svg"}
     assert {f"fluent_pipe/{file}" for file in files} <= set(names)
 
 

@@ -181,12 +181,12 @@ def verdict(facts: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> verdict({"anomalies": [], "drift": [{"value": 0.01, "threshold": 0.1}]})
-    '✔ No anomalies. 1 distance measured, none over its limit.'
+    '✓ No anomalies. 1 distance measured, none over its limit.'
     """
     found, measured = facts["anomalies"], facts["drift"]
     over = sum(map(is_over, measured))
     columns = len({each["column"] for each in found} - {None})
-    words = "✔ No anomalies."
+    words = "✓ No anomalies."
     if found:
         words = f"{MARK} {counted(len(found), 'anomaly')}"
         words += f" in {counted(columns, 'column')}." if columns else "."

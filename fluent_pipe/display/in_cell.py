@@ -62,7 +62,7 @@ def _row(step: LiveStep) -> dict[str, str | int | None]:
         "state": step.state,
         "job": step.job,
         "rows": words.rows(step),
-        "time": "" if step.seconds is None else words.duration(step.seconds),
+        "time": words.duration(step.seconds),
         "done": " ".join(filter(None, [done + rest, words.share(step), until])),
         "about": words.told(step),
     }

@@ -64,7 +64,7 @@ COLUMNS = (
     Column("state", lambda step: step.state, 40, coloured=True),
     Column("job", lambda step: "" if step.job is None else str(step.job), 50, "right"),
     Column("rows", words.rows, 46, "right"),
-    Column("time", lambda step: "" if step.seconds is None else words.duration(step.seconds), 0, "right", least=10),
+    Column("time", lambda step: words.duration(step.seconds), 0, "right", least=10),
 )
 ROWS_ALONE = Column("rows", lambda step: words.rows(step, whole=False), 34, "right")
 """In place of the other one where that has no room."""

@@ -126,7 +126,7 @@ class PlainLines(Looking):
 
     def changed(self, step: str, state: StepState, *, seconds: float | None = None, note: str = "") -> None:
         if state in words.ENDED:
-            self._write(step, state, "" if seconds is None else words.duration(seconds), words.one_line(note))
+            self._write(step, state, words.duration(seconds), words.one_line(note))
 
     def said(self, step: str, words: str) -> None:
         with self._lock:

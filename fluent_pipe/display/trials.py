@@ -56,7 +56,9 @@ def trials_text(facts: Facts) -> str:
     """The same as text."""
     if not facts["trials"]:
         return text_table(_values(facts))
-    rows = trial_table(facts, width=40)
+    rows = trial_table(facts, width=300)
+    reasons = [f"trial {row['trial']} failed: {row['failed']}" for row in rows if row.get("failed")]
+    rows = [{**row, "failed": "✗" if row["failed"] else ""} if reasons else row for row in rows]
     columns, names = list(rows[0]), _named(facts["trials"])
     while len(names) > 1 and max(map(len, text_table(rows, columns).splitlines())) > TERMINAL:
         columns.remove(names.pop())
@@ -65,7 +67,7 @@ def trials_text(facts: Facts) -> str:
     said = [f"... and {' and '.join(unsaid)}: to_frame() has them all"] if unsaid else []
     found = facts["best"] is not None
     best = f"best: trial {facts['best']} by {facts['objective']} ({facts['direction']})" if found else NOTHING
-    return "\n".join([text_table(rows, columns), *said, best, *facts["notes"]])
+    return "\n".join([text_table(rows, columns), *said, *reasons, best, *facts["notes"]])
 
 
 def in_a_line(facts: Facts) -> str:

@@ -33,14 +33,16 @@ def one_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
-def duration(seconds: float) -> str:
-    """Time that has passed.
+def duration(seconds: float | None) -> str:
+    """Time that has passed; nothing for None.
 
     Examples
     --------
-    >>> duration(3.21), duration(59.96), duration(125), duration(3725)
-    ('3.2 s', '1 min 00 s', '2 min 05 s', '1 h 02 min')
+    >>> duration(3.21), duration(59.96), duration(125), duration(3725), duration(None)
+    ('3.2 s', '1 min 00 s', '2 min 05 s', '1 h 02 min', '')
     """
+    if seconds is None:
+        return ""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

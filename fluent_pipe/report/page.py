@@ -13,6 +13,7 @@ from fluent_pipe.artifacts import ModelBlessing
 from fluent_pipe.display.charts import inline
 from fluent_pipe.display.markup import tag
 from fluent_pipe.display.threshold_slider import slider_script
+from fluent_pipe.display.words import duration
 from fluent_pipe.report.first import draw_verdict
 from fluent_pipe.report.past import PastRun
 from fluent_pipe.report.sections import Section, drawn_or_said, sections
@@ -90,7 +91,7 @@ def _verdict(run: PastRun) -> Markup:
 def _header(run: PastRun) -> Markup:
     stored = run.stored
     seconds = stored.properties.get("seconds")
-    took = f", took {_duration(float(seconds))}" if isinstance(seconds, int | float) else ""
+    took = f", took {duration(float(seconds))}" if isinstance(seconds, int | float) else ""
     began = tag("time", f"{stored.started:%Y-%m-%d %H:%M:%S} UTC", datetime=stored.started.isoformat())
     ran = sum(s.state == "ran" for s in stored.steps)
     cached = sum(s.state == "cached" for s in stored.steps)
@@ -99,20 +100,6 @@ def _header(run: PastRun) -> Markup:
         tag("h1", f"Pipeline {stored.pipeline}"),
         tag("p", "Run ", tag("code", stored.id), " of ", began, took, f"; {ran} steps ran, {cached} from the cache"),
     )
-
-
-def _duration(seconds: float) -> str:
-    """Seconds for a person.
-
-    Examples
-    --------
-    >>> _duration(3.21), _duration(83), _duration(7385)
-    ('3.2 s', '1 min 23 s', '2 h 3 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _contents(found: list[Section]) -> Markup:

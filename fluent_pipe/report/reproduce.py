@@ -130,9 +130,9 @@ def versions() -> dict[str, str]:
 
 def command() -> str:
     """The command that started this process, with passwords blanked; empty in a notebook."""
-    if "ipykernel" in sys.modules or not sys.argv[0]:
-        return ""
     program = Path(sys.argv[0])
+    if program.stem in ("", "ipykernel_launcher"):
+        return ""
     named = [program.name] if os.access(program, os.X_OK) and program.suffix != ".py" else ["python", str(program)]
     return shlex.join([*named, *_words(sys.argv[1:])])
 

@@ -53,8 +53,8 @@ class Section:
     body: Markup
 
 
-def _drawn(view: Callable[[Any], results.Drawn]) -> Callable[[PastRun, Any], Markup]:
-    return lambda _, artifact: view(artifact).drawn(inline)
+def _drawn(_: PastRun, artifact: Artifact) -> Markup:
+    return results.result_of(artifact).drawn(inline)
 
 
 def _statistics(run: PastRun, artifact: Statistics) -> Markup:
@@ -74,16 +74,16 @@ def _predictions(_: PastRun, artifact: Predictions) -> Markup:
 
 
 _DETAILS: tuple[tuple[type[Artifact], str, Callable[[PastRun, Any], Markup]], ...] = (
-    (Examples, "Rows", _drawn(results.ExamplesResult)),
+    (Examples, "Rows", _drawn),
     (Statistics, "Statistics", _statistics),
-    (Schema, "Schema", _drawn(results.SchemaResult)),
-    (TransformGraph, "Features", _drawn(results.TransformResult)),
-    (HyperParameters, "Trials", _drawn(results.TrialsResult)),
-    (Model, "Training", _drawn(results.ModelResult)),
-    (Evaluation, "Evaluation", _drawn(results.EvaluationResult)),
+    (Schema, "Schema", _drawn),
+    (TransformGraph, "Features", _drawn),
+    (HyperParameters, "Trials", _drawn),
+    (Model, "Training", _drawn),
+    (Evaluation, "Evaluation", _drawn),
     (Evaluation, "Curves", _curves),
-    (InfraBlessing, "Serving", _drawn(results.InfraResult)),
-    (Approval, "Approval", _drawn(results.ApprovalResult)),
+    (InfraBlessing, "Serving", _drawn),
+    (Approval, "Approval", _drawn),
     (Predictions, "Predictions", _predictions),
 )
 

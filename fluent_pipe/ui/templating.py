@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from fluent_pipe.display.markup import clean, tag
 from fluent_pipe.display.text import in_words
+from fluent_pipe.display.words import duration
 
 HERE = Path(__file__).parent
 FILES: Mapping[str, Path] = {
@@ -132,24 +133,6 @@ def ago(when: datetime, now: datetime | None = None) -> str:
     if seconds < 36 * 3600:
         return f"{round(seconds / 3600)} h ago"
     return f"{round(seconds / 86400)} days ago"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a person says them; nothing for None.
-
-    Examples
-    --------
-    >>> [duration(s) for s in (0.0421, 9.26, 83.3, 7384, None)]
-    ['0.04 s', '9.3 s', '1 min 23 s', '2 h 3 min', '']
-    """
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _in_bytes(size: int) -> str:

@@ -8,8 +8,8 @@ from tests.display.made_up import HOSTILE, anomaly, distance, found, is_drawn_we
 
 
 def test_no_anomalies_is_said_clearly():
-    assert "✔ No anomalies." in draw_anomalies(found(), inline)
-    assert anomalies_text(found()) == "✔ No anomalies."
+    assert "✓ No anomalies." in draw_anomalies(found(), inline)
+    assert anomalies_text(found()) == "✓ No anomalies."
 
 
 def test_each_anomaly_is_a_row_with_its_details():
