@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fluent_pipe.cli import EXIT_CODES, app
 from fluent_pipe.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
+NOTEBOOK = ROOT / "examples" / "flights" / "flights.ipynb"
 GUIDE = ROOT / "docs" / "guide.md"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -44,6 +46,15 @@ def test_other_code_is_python(document):
     for language, code in FENCED.findall(document.read_text()):
         if language == "python" and ">>>" not in code:
             ast.parse(code)
+
+
+def test_the_notebook_is_as_nobody_has_run_it():
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            ast.parse("".join(cell["source"]))
+            assert (cell["outputs"], cell["execution_count"]) == ([], None), cell["id"]
 
 
 @by_document

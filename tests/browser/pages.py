@@ -25,14 +25,3 @@ def ui(root: Path, log: Path) -> Iterator[str]:
         yield ADDRESS.findall(log.read_text())[0]
     finally:
         tied.stop(running)
-
-
-def paths(pipeline: str, one: str, other: str) -> dict[str, str]:
-    """Every kind of page, with a name for its screenshot; of two runs, the first is shown."""
-    return {
-        "pipelines": "/",
-        "runs": f"/p/{pipeline}",
-        "run": f"/r/{one}",
-        "lineage": f"/r/{one}/lineage",
-        "compare": f"/compare?a={one}&b={other}",
-    }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +10,7 @@ import pytest
 
 from fluent_pipe.live import Live, LiveStep
 from fluent_pipe.store.metadata import MetadataStore
+from tests.browser.pages import ui
 from tests.ui.made_up import HOSTILE_WORDS, MadeUp, progress_file
 
 pytestmark = pytest.mark.slow
@@ -39,10 +37,8 @@ def root(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def url(root) -> Iterator[str]:
     """Where the command shows them."""
-    command = [sys.executable, "-m", "fluent_pipe.cli", "ui", "--root", str(root), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
-        process.terminate()
+    with ui(root, root.with_name("ui.txt")) as address:
+        yield address
 
 
 PAGES = {
