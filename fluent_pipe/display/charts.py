@@ -18,8 +18,6 @@ from fluent_pipe.display.colours import FAINT, INK
 from fluent_pipe.display.markup import joined, tag
 
 FONT = "system-ui, 'DejaVu Sans', Helvetica, Arial, sans-serif"
-CHARACTER = 0.6
-"""Width of a character as a share of the font's size: a little more than the mean of common sans-serif fonts."""
 _NARROW = frozenset("iljftrI.,:;'|!()[]/ ")
 _BROAD = frozenset("mwMWOQ@%&…—<>=+~")
 

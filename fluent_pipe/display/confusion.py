@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 from fluent_pipe.display.charts import Chart, Embed, fitted, label, width_of
 from fluent_pipe.display.colours import FAINT, SERIES
-from fluent_pipe.display.figures import figure, plural
+from fluent_pipe.display.figures import figure
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.prose import heading
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import in_words, text_table
+from fluent_pipe.display.text import counted, in_words, text_table
 from fluent_pipe.display.thresholds import AtThreshold
 
 MOST_CLASSES = 25
@@ -65,7 +65,7 @@ def classes_text(classes: Mapping[str, Any]) -> str:
     names, counts = [str(n) for n in classes["names"]], classes["counts"]
     total = sum(map(sum, counts))
     right = sum(row[i] for i, row in enumerate(counts) if i < len(row))
-    head = f"{plural(len(names), 'class', 'classes')}, {right / total if total else 0:.1%} right; most confused:"
+    head = f"{counted(len(names), 'class', 'classes')}, {right / total if total else 0:.1%} right; most confused:"
     return f"{head}\n{text_table(confused(names, counts))}"
 
 

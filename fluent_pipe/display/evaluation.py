@@ -8,14 +8,14 @@ from typing import Any
 from markupsafe import Markup
 
 from fluent_pipe.display.charts import Embed
-from fluent_pipe.display.figures import figure, figures, plural
+from fluent_pipe.display.figures import figure, figures
 from fluent_pipe.display.found_slices import draw_found, found_text
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.prose import folded, heading, paragraph
 from fluent_pipe.display.slice_bars import slice_bars
 from fluent_pipe.display.slices import FEW, Facts, Slice, finite, keys, of_metric, order, rank, slice_name, worst_first
 from fluent_pipe.display.tables import CELL, TABLE, html_table
-from fluent_pipe.display.text import block_bar, text_table
+from fluent_pipe.display.text import block_bar, counted, text_table
 from fluent_pipe.steps.metrics import COUNTS
 
 MOST_BARS = 40
@@ -42,8 +42,8 @@ def draw_evaluation(facts: Facts, embed: Embed) -> Markup:
         worst,
         (heading(f"{metric} by slice") if folds else None),
         folds,
-        folded(f"all metrics of {plural(len(every), 'slice')} as a table", table) if folds else None,
-        paragraph(f"... and {plural(len(rest), 'more', 'more')}: show(slice=...) draws any. {'; '.join(rest[:20])}.")
+        folded(f"all metrics of {counted(len(every), 'slice')} as a table", table) if folds else None,
+        paragraph(f"... and {counted(len(rest), 'more', 'more')}: show(slice=...) draws any. {'; '.join(rest[:20])}.")
         if rest
         else None,
     )
@@ -59,7 +59,7 @@ def _table(overall: Sequence[Facts], chosen: Sequence[Facts], metric: str, embed
     rows = [*overall, *sorted(chosen, key=lambda one: rank(of_metric(one, metric), metric))]
     more = len(rows) - MOST_ROWS
     table = html_table(metric_rows(rows[:MOST_ROWS]), embed, sortable=True)
-    return joined(table, paragraph(f"... and {plural(more, 'more slice')}: {MORE}.") if more > 0 else None)
+    return joined(table, paragraph(f"... and {counted(more, 'more slice')}: {MORE}.") if more > 0 else None)
 
 
 def metric_rows(slices: Sequence[Facts]) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def _bars(chosen: Sequence[Facts], facts: Facts, metric: str, embed: Embed, *, m
     more = len(slices) - most
     return joined(
         tag("div", embed(chart)),
-        paragraph(f"... and {plural(more, 'more slice')}, {order(metric)}: {MORE}.") if more > 0 else None,
+        paragraph(f"... and {counted(more, 'more slice')}, {order(metric)}: {MORE}.") if more > 0 else None,
     )
 
 
@@ -90,7 +90,7 @@ def _fold(columns: tuple[str, ...], group: Sequence[Facts], facts: Facts, embed:
     metric = facts["primary_metric"]
     values = [v for one in group if (v := finite(one["metrics"].get(metric))) is not None]
     spread = f", {metric} {figure(min(values))} to {figure(max(values))}" if values else ""
-    summary = f"{' × '.join(columns)}: {plural(len(group), 'slice')}{spread}"
+    summary = f"{' × '.join(columns)}: {counted(len(group), 'slice')}{spread}"
     return folded(summary, _bars(group, facts, metric, embed, most=MOST_BARS), opened=opened)
 
 
@@ -169,7 +169,7 @@ def evaluation_text(facts: Facts) -> str:
     if by_columns := keys(facts):
         names = "; ".join(f"{', '.join(c)} ({len(g)})" for c, g in list(by_columns.items())[:MOST_KEYS])
         more = f"; and {len(by_columns) - MOST_KEYS} more" if len(by_columns) > MOST_KEYS else ""
-        parts.append(f"\n{plural(len(facts['slices']) - 1, 'slice')}: {names}{more}. show(slice=, metric=) draws them")
+        parts.append(f"\n{counted(len(facts['slices']) - 1, 'slice')}: {names}{more}. show(slice=, metric=) draws them")
     return "\n".join(parts)
 
 
@@ -194,6 +194,6 @@ def slices_text(chosen: Sequence[Facts], facts: Facts, metric: str) -> str:
     """Some slices by one metric, worst first."""
     slices = worst_first([of_metric(one, metric) for one in chosen], metric)
     overall = of_metric(facts["slices"][0], metric)
-    more = f"\n... and {plural(len(slices) - MOST_BARS, 'more slice')}: {MORE}" if len(slices) > MOST_BARS else ""
+    more = f"\n... and {counted(len(slices) - MOST_BARS, 'more slice')}: {MORE}" if len(slices) > MOST_BARS else ""
     head = f"{metric} overall: {figure(overall.value, overall.interval)}; {order(metric)}"
     return f"{head}\n{bars_text(slices[:MOST_BARS], facts, metric)}{more}"

@@ -46,14 +46,3 @@ def figures(column: Sequence[tuple[float | None, Sequence[float] | None]]) -> li
         return [figure(v, interval) for v, interval in column]
     places = 4 if most < 1 else 3 - math.floor(math.log10(most))
     return [figure(v, i) if v is None or i is not None else f"{v:.{places}f}" for v, i in column]
-
-
-def plural(count: int, word: str, many: str = "") -> str:
-    """A count and what is counted.
-
-    Examples
-    --------
-    >>> plural(1, "slice"), plural(1200, "slice"), plural(2, "anomaly", "anomalies")
-    ('1 slice', '1,200 slices', '2 anomalies')
-    """
-    return f"{count:,} {word if count == 1 else many or word + 's'}"

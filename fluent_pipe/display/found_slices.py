@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 from fluent_pipe.display.charts import Chart, Embed, Scale, fitted, label, width_of, x_axis
 from fluent_pipe.display.colours import INK, SERIES
-from fluent_pipe.display.figures import figure, plural
+from fluent_pipe.display.figures import figure
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.prose import heading, paragraph
 from fluent_pipe.display.slices import Facts, slice_name
-from fluent_pipe.display.text import text_table
+from fluent_pipe.display.text import counted, text_table
 
 MOST = 20
 _NONE = "No slice is significantly worse than all other rows."
@@ -30,7 +30,7 @@ def draw_found(found: Sequence[Facts], embed: Embed) -> Markup:
         heading("Slices that were found to be worse"),
         tag("div", embed(_chart(found[:MOST]))),
         paragraph("effect: the difference in standard deviations; p: corrected for all slices that were looked at"),
-        paragraph(f"... and {plural(more, 'more slice')}: worst({len(found)}) has them all.") if more > 0 else None,
+        paragraph(f"... and {counted(more, 'more slice')}: worst({len(found)}) has them all.") if more > 0 else None,
     )
 
 
@@ -39,7 +39,7 @@ def found_text(found: Sequence[Facts]) -> str:
     if not found:
         return f"\n{_NONE}"
     rows = [{"slice": slice_name(one["slice"]), **_numbers(one)} for one in found[:MOST]]
-    more = f"\n... and {plural(len(found) - MOST, 'more slice')}" if len(found) > MOST else ""
+    more = f"\n... and {counted(len(found) - MOST, 'more slice')}" if len(found) > MOST else ""
     return f"\nslices that were found to be worse:\n{text_table(rows)}{more}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from fluent_pipe.display.charts import CHARACTER, Chart, Scale, fitted, label, short, ticks
+from fluent_pipe.display.charts import Chart, Scale, fitted, label, short, ticks, width_of
 from fluent_pipe.display.colours import FAINT, INK, SERIES
 from fluent_pipe.display.distributions import Cells, Values
 from fluent_pipe.display.markup import joined, tag
@@ -106,7 +106,7 @@ def _inside(x: float, words: str) -> float:
 
 
 def _long(words: str) -> float:
-    return len(words) * CHARACTER * _SMALL
+    return width_of(words, _SMALL)
 
 
 def _left_out(cells: Cells) -> tuple[str, str]:

@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from fluent_pipe.display.charts import Chart, Embed, Scale, label, width_of
 from fluent_pipe.display.colours import BAD, INK, SERIES
-from fluent_pipe.display.figures import figure, plural
+from fluent_pipe.display.figures import figure
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.prose import MARKS, bullets, headline, paragraph
+from fluent_pipe.display.text import counted
 
 Facts = Mapping[str, Any]
 
@@ -67,14 +68,14 @@ def _served_words(facts: Facts) -> str:
         return "No request was timed."
     at_once = facts.get("concurrency") or 1
     together = f", {at_once} at once" if at_once > 1 else ""
-    return f"{plural(facts['requests'], 'request')} to {facts.get('endpoint') or 'a server of its own'}{together}."
+    return f"{counted(facts['requests'], 'request')} to {facts.get('endpoint') or 'a server of its own'}{together}."
 
 
 def _compared(facts: Facts) -> str:
     if facts.get("largest_difference") is None:
         return ""
     return (
-        f"{plural(facts['rows'], 'row')} compared with {facts['compared_with']}: "
+        f"{counted(facts['rows'], 'row')} compared with {facts['compared_with']}: "
         f"the largest difference is {facts['largest_difference']:.2g}."
     )
 

@@ -11,7 +11,8 @@ from fluent_pipe.display.charts import Chart
 from fluent_pipe.display.colours import BAD, GOOD, INK
 from fluent_pipe.display.graph import in_layers
 from fluent_pipe.display.markup import clean
-from fluent_pipe.display.plan import counted, in_seconds
+from fluent_pipe.display.plan import in_seconds
+from fluent_pipe.display.text import counted
 
 FILES = 4
 """Patterns of one execution that are drawn."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fluent_pipe.display.charts import CHARACTER, Chart, fitted, label, line_path, short, ticks, told_apart
+from fluent_pipe.display.charts import Chart, fitted, label, line_path, short, ticks, told_apart, width_of
 from fluent_pipe.display.colours import BAD, INK, SERIES
 from fluent_pipe.display.markup import joined, tag
 
@@ -165,7 +165,7 @@ def _marks(axis: Axis, x: float, width: float, *, aside: float | None = None) ->
 
 def _chip(x: float, y: float, text: str, full: str) -> Markup:
     """A category's name, on a ground of its own: this is where lines meet."""
-    width = len(text) * CHARACTER * 10 + 8
+    width = width_of(text, 10) + 8
     ground = tag("rect", x=round(x - width / 2, 1), y=y - 8, width=round(width, 1), height=16, rx=4, fill=CHIP)
     return joined(ground, label(x, y + 4, text, anchor="middle", full=full, font_size=10, fill=ON_CHIP))
 

@@ -11,6 +11,7 @@ from fluent_pipe.display.cards import Card, Group, draw_cards, wrapped
 from fluent_pipe.display.charts import Chart, Embed
 from fluent_pipe.display.colours import BAD, GOOD, INK, WARN
 from fluent_pipe.display.markup import joined, tag
+from fluent_pipe.display.text import counted
 from fluent_pipe.plan import group
 from fluent_pipe.steps.base import Step
 
@@ -150,8 +151,3 @@ def draw_pipeline(name: str, steps: Sequence[Step], embed: Embed) -> Markup:
         return tag("div", tag("p", tag("b", name), ": no steps yet"))
     chart = draw_steps([DrawnStep.of(s) for s in steps], jobs, name=f"Steps and Beam jobs of {name}")
     return tag("div", joined(headline, embed(chart)))
-
-
-def counted(count: int, what: str) -> str:
-    """``1 step``, ``2 steps``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -42,10 +42,10 @@ def counted(count: int, thing: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "column"), counted(2400, "column"), counted(2, "anomaly")
-    ('1 column', '2,400 columns', '2 anomalies')
+    >>> counted(1, "column"), counted(2400, "column"), counted(2, "anomaly"), counted(3, "class")
+    ('1 column', '2,400 columns', '2 anomalies', '3 classes')
     """
-    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    several = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}{'es' if thing.endswith('s') else 's'}"
     return f"{count:,} {thing if count == 1 else several}"
 
 

@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from fluent_pipe.display.charts import Chart, Embed, Scale, fitted, label, line_path, ticks, told_apart, y_axis
 from fluent_pipe.display.colours import FAINT, INK, SERIES
-from fluent_pipe.display.figures import figure, plural
+from fluent_pipe.display.figures import figure
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.prose import bullets, folded, paragraph
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import in_words, sparkline, text_table
+from fluent_pipe.display.text import counted, in_words, sparkline, text_table
 from fluent_pipe.display.thinning import thinned
 
 MOST_METRICS = 24
@@ -48,11 +48,11 @@ def draw_training(facts: Facts, embed: Embed) -> Markup:
         [paragraph(line) for line in _used(facts)],
         bullets([*warm_start_lines(facts), *_not_finite(history)]),
         tag("div", charts) if named else paragraph("No history: the training function was one of your own."),
-        paragraph(f"... and {plural(len(hidden), 'more metric')}: {', '.join(hidden[:20])}.") if hidden else None,
+        paragraph(f"... and {counted(len(hidden), 'more metric')}: {', '.join(hidden[:20])}.") if hidden else None,
         folded(
             "numbers by epoch",
             table,
-            paragraph(f"... and {plural(more, 'more epoch')}: to_frame() has them all.") if more > 0 else None,
+            paragraph(f"... and {counted(more, 'more epoch')}: to_frame() has them all.") if more > 0 else None,
         )
         if table
         else None,
@@ -75,7 +75,7 @@ def training_text(facts: Facts) -> str:
 
 def in_a_line(facts: Facts) -> str:
     """Epochs, seconds, size and the best epoch."""
-    epochs = plural(facts["epochs"], "epoch") if facts["epochs"] else "trained"
+    epochs = counted(facts["epochs"], "epoch") if facts["epochs"] else "trained"
     parts = [f"{epochs} in {in_words(float(facts['seconds']))} s"]
     if facts.get("parameters"):
         parts.append(f"{facts['parameters']:,} parameters")
@@ -107,7 +107,7 @@ def _used(facts: Facts) -> list[str]:
 
 def _not_finite(history: Mapping[str, Sequence[float]]) -> list[str]:
     gone = {n: sum(not _is_finite(v) for v in values) for n, values in history.items()}
-    return [f"{n} is not a finite number in {c} of {plural(len(history[n]), 'epoch')}." for n, c in gone.items() if c]
+    return [f"{n} is not a finite number in {c} of {counted(len(history[n]), 'epoch')}." for n, c in gone.items() if c]
 
 
 def best_epoch(history: Mapping[str, Sequence[float]]) -> tuple[str, int] | None:
@@ -170,8 +170,8 @@ def _chart(name: str, train: Sequence[float], validation: Sequence[float], best:
         ends = [(middle - 6, ends[0][1]), (middle + 6, ends[1][1])]
     parts += [label(LEFT + WIDTH + 3, round(at + 4, 2), words) for at, words in ends]
     gone = sum(not _is_finite(v) for v in (*train, *validation))
-    note = f"; {plural(gone, 'value')} not finite" if gone else ""
-    return Chart(LEFT + WIDTH + 66, TOP + HEIGHT + 34, joined(parts), f"{name} over {plural(epochs, 'epoch')}{note}")
+    note = f"; {counted(gone, 'value')} not finite" if gone else ""
+    return Chart(LEFT + WIDTH + 66, TOP + HEIGHT + 34, joined(parts), f"{name} over {counted(epochs, 'epoch')}{note}")
 
 
 def _epoch_axis(x: Scale, epochs: int) -> Markup:

@@ -8,12 +8,12 @@ from typing import Any
 from markupsafe import Markup
 
 from fluent_pipe.display.charts import Embed
-from fluent_pipe.display.figures import figure, plural
+from fluent_pipe.display.figures import figure
 from fluent_pipe.display.markup import joined, tag
 from fluent_pipe.display.parallel import Axis, parallel_coordinates
 from fluent_pipe.display.prose import bullets, paragraph
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import text_table
+from fluent_pipe.display.text import counted, text_table
 
 MOST_AXES = 12
 MOST_ROWS = 30
@@ -48,7 +48,7 @@ def draw_trials(facts: Facts, embed: Embed) -> Markup:
         bullets(facts["notes"]),
         _chart(facts, embed),
         html_table(bold, embed, sortable=True),
-        paragraph(f"... and {plural(more, 'more trial')}: to_frame() has them all.") if more > 0 else None,
+        paragraph(f"... and {counted(more, 'more trial')}: to_frame() has them all.") if more > 0 else None,
     )
 
 
@@ -63,7 +63,7 @@ def trials_text(facts: Facts) -> str:
     while len(names) > 1 and max(map(len, text_table(rows, columns).splitlines())) > TERMINAL:
         columns.remove(names.pop())
     more, aside = len(facts["trials"]) - len(rows), len(_named(facts["trials"])) - len(names)
-    unsaid = [plural(more, "more trial")] * (more > 0) + [plural(aside, "more hyperparameter")] * (aside > 0)
+    unsaid = [counted(more, "more trial")] * (more > 0) + [counted(aside, "more hyperparameter")] * (aside > 0)
     said = [f"... and {' and '.join(unsaid)}: to_frame() has them all"] if unsaid else []
     found = facts["best"] is not None
     best = f"best: trial {facts['best']} by {facts['objective']} ({facts['direction']})" if found else NOTHING
@@ -74,7 +74,7 @@ def in_a_line(facts: Facts) -> str:
     """How many were tried, and the best."""
     trials = facts["trials"]
     failed = sum(t["state"] == "failed" for t in trials)
-    parts = [plural(len(trials), "trial")] + ([f"{failed} failed"] if failed else [])
+    parts = [counted(len(trials), "trial")] + ([f"{failed} failed"] if failed else [])
     seconds = sum(t["seconds"] or 0.0 for t in trials)
     parts.append(f"{seconds:,.0f} s of work")
     best = _best(facts)
@@ -142,13 +142,13 @@ def _chart(facts: Facts, embed: Embed) -> Markup | None:
     # The space keeps it apart from a hyperparameter of the same name.
     axes.append(Axis(f"{goal} ", tuple(t["score"] for t in trials), upside_down=facts["direction"] == "min"))
     lines = {t["id"]: {**t["hyperparameters"], axes[-1].name: t["score"]} for t in trials}
-    title = f"{plural(len(trials), 'trial')}: hyperparameters and {goal}"
+    title = f"{counted(len(trials), 'trial')}: hyperparameters and {goal}"
     chart = parallel_coordinates(axes, list(lines.values()), best=lines.get(facts["best"]), title=title)
     failed = any(t["score"] is None for t in trials)
     same = ", ".join(f"{n} {figure(values[0])}" for n, values in tried.items() if n not in varied)
     notes = [
         "dashed, ending in ✗: failed" if failed else "",
-        f"{plural(len(varied) - len(shown), 'more hyperparameter')} in the table" if len(varied) > len(shown) else "",
+        f"{counted(len(varied) - len(shown), 'more hyperparameter')} in the table" if len(varied) > len(shown) else "",
         f"the same in all: {same}" if same else "",
     ]
     said = "; ".join(n for n in notes if n)

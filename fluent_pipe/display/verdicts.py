@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 from fluent_pipe.display.charts import Chart, Embed, Scale
 from fluent_pipe.display.colours import BAD, FAINT, GOOD, INK
-from fluent_pipe.display.figures import figure, plural
+from fluent_pipe.display.figures import figure
 from fluent_pipe.display.markup import Child, joined, tag
 from fluent_pipe.display.prose import MARKS, bullets, headline, paragraph
 from fluent_pipe.display.slices import slice_name
 from fluent_pipe.display.tables import html_table
-from fluent_pipe.display.text import text_table
+from fluent_pipe.display.text import counted, text_table
 
 MOST = 40
 
@@ -38,7 +38,7 @@ def draw_blessing(facts: Facts, embed: Embed) -> Markup:
     return joined(
         headline(*_blessing_words(facts), good=bool(facts["blessed"])),
         html_table(rows, embed) if rows else None,
-        paragraph(f"... and {plural(more, 'more requirement')}: to_frame() has them all.") if more > 0 else None,
+        paragraph(f"... and {counted(more, 'more requirement')}: to_frame() has them all.") if more > 0 else None,
     )
 
 
@@ -48,7 +48,7 @@ def blessing_text(facts: Facts) -> str:
     head = f"{verdict.lower()} {rest}".strip()
     rows = requirement_rows(_failed_first(facts))
     more = len(facts["reasons"]) - len(rows)
-    said = [f"... and {plural(more, 'more requirement')}: to_frame() has them all"] if more > 0 else []
+    said = [f"... and {counted(more, 'more requirement')}: to_frame() has them all"] if more > 0 else []
     return "\n".join([head, *([text_table(rows)] if rows else []), *said])
 
 
@@ -58,7 +58,7 @@ def _blessing_words(facts: Facts) -> tuple[str, str]:
     if not reasons:
         said = "Nothing was required."
     elif failed:
-        said = f"{failed} of {plural(len(reasons), 'requirement')} {'does' if failed == 1 else 'do'} not hold."
+        said = f"{failed} of {counted(len(reasons), 'requirement')} {'does' if failed == 1 else 'do'} not hold."
     else:
         said = "The requirement holds." if len(reasons) == 1 else f"All {len(reasons)} requirements hold."
     return ("Blessed." if facts["blessed"] else "Not blessed."), f"{said} {facts['note']}".strip()
@@ -153,11 +153,11 @@ def draw_predictions(facts: Facts, head: Sequence[Facts], note: str, embed: Embe
     """
     if not facts["scored"]:
         return joined(headline("Not scored.", good=False), bullets(facts["reasons"]))
-    files = plural(len(facts["files"]), f"{facts['format']} file")
+    files = counted(len(facts["files"]), f"{facts['format']} file")
     where = joined("in ", tag("code", facts["destination"]), f", {files}")
-    aside = f"{plural(facts['failed'], 'row')} could not be read or scored: see rejected." if facts["failed"] else ""
+    aside = f"{counted(facts['failed'], 'row')} could not be read or scored: see rejected." if facts["failed"] else ""
     return joined(
-        _verdict(f"{plural(facts['rows'], 'row')} scored", where, good=None if facts["failed"] else True),
+        _verdict(f"{counted(facts['rows'], 'row')} scored", where, good=None if facts["failed"] else True),
         paragraph(aside) if aside else None,
         html_table(head, embed) if head else None,
         paragraph(note) if note else None,

@@ -90,7 +90,7 @@ class Lineage(Drawn):
         return f"{self.of}: {self._said()}\n{lineage_text(self.made, self.of, forward=self.forward)}"
 
     def _said(self) -> str:
-        from fluent_pipe.display.plan import counted
+        from fluent_pipe.display.text import counted
 
         count = counted(len(self.made) - 1, "execution")
         if self.forward:

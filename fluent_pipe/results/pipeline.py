@@ -42,8 +42,9 @@ class PlanResult(Plan, Drawn):
 
     def drawn(self, embed: Embed) -> Markup:
         from fluent_pipe.display.markup import joined, tag
-        from fluent_pipe.display.plan import DrawnStep, counted, draw_steps
+        from fluent_pipe.display.plan import DrawnStep, draw_steps
         from fluent_pipe.display.tables import html_table
+        from fluent_pipe.display.text import counted
 
         jobs = f"{counted(len(self.steps), 'step')}, {counted(len(self.jobs), 'Beam job')} to run"
         headline = tag("p", tag("b", self.name), f": {jobs}")
@@ -90,7 +91,8 @@ def draw_run(
         Reasons of the steps that were skipped.
     """
     from fluent_pipe.display.markup import joined, tag
-    from fluent_pipe.display.plan import counted, draw_steps, in_seconds
+    from fluent_pipe.display.plan import draw_steps, in_seconds
+    from fluent_pipe.display.text import counted
 
     rows = {row["step"]: row for row in timings.rows()}
     of_step = {s.id: [a for a in made if a.step == s.id] for s in steps}

@@ -54,8 +54,7 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("width", [1200, 400])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("dark", "width"), [(False, 1200), (True, 400)], ids=["light", "dark and narrow"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_reads_well(watch, url, name, dark, width):
     seen = watch(dark=dark, width=width)

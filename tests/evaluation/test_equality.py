@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 # Each example is two Beam jobs, a second or two each; where examples are few, shrinking is left to the slow run.
 UNHURRIED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 FEW = settings(max_examples=1, deadline=None, suppress_health_check=UNHURRIED, phases=(Phase.explicit, Phase.generate))
-MANY = settings(max_examples=6, deadline=None, suppress_health_check=UNHURRIED)
+MANY = settings(max_examples=3, deadline=None, suppress_health_check=UNHURRIED)  # other ones in each run of CI
 
 
 def check(case: Case, evaluated: tfma.EvalConfig) -> Results:
@@ -235,7 +235,7 @@ def test_equal_for_many(subject: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.long)])
 def test_default_numbers_of_thresholds(dtype: Any) -> None:
     """10,000 buckets and thresholds, 1,000 in plots."""
     names = ["AUC", "AUCPrecisionRecall", "ConfusionMatrixPlot", "CalibrationPlot", "ScoreDistributionPlot"]

@@ -102,7 +102,10 @@ def finish(folder, *options):
     return printed
 
 
-@pytest.mark.parametrize("workers", [[], ["--processes", "2"]], ids=["threads", "processes"])
+@pytest.mark.parametrize(
+    "workers",
+    [pytest.param([], id="threads"), pytest.param(["--processes", "2"], id="processes", marks=pytest.mark.long)],
+)
 def test_embedded(folder, workers):
     flink = ["--runner", "flink", "--parallelism", "2", *workers]
     printed = stop(folder, start(folder, *flink))

@@ -70,7 +70,7 @@ def published(root: Path) -> list[Path]:
     return [p for p in root.glob("trips/[!.]*/*") if p.parent.name != "runs"]
 
 
-@pytest.mark.parametrize("victim", [a_worker, a_task_manager])
+@pytest.mark.parametrize("victim", [pytest.param(a_worker, marks=pytest.mark.long), a_task_manager])
 def test_the_run_ends_in_time_and_the_next_one_is_right(
     victim: Callable[[Path], psutil.Process], runner, csv_files, tmp_path
 ):

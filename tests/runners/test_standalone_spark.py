@@ -1,4 +1,4 @@
-"""The data steps on a standalone Spark. The whole suite is long there: ``pytest -m long tests/runners``."""
+"""The data steps on a standalone Spark, whose workers start anew between stages: minutes, so run by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.runners import flights
 from tests.runners.places import standalone_spark
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_rows_statistics_and_features_are_those_of_this_process(tmp_path):
     csv = flights.write(tmp_path / "csv")
