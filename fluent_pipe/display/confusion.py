@@ -65,7 +65,7 @@ def classes_text(classes: Mapping[str, Any]) -> str:
     names, counts = [str(n) for n in classes["names"]], classes["counts"]
     total = sum(map(sum, counts))
     right = sum(row[i] for i, row in enumerate(counts) if i < len(row))
-    head = f"{counted(len(names), 'class', 'classes')}, {right / total if total else 0:.1%} right; most confused:"
+    head = f"{counted(len(names), 'class')}, {right / total if total else 0:.1%} right; most confused:"
     return f"{head}\n{text_table(confused(names, counts))}"
 
 
