@@ -43,9 +43,7 @@ def draw_evaluation(facts: Facts, embed: Embed) -> Markup:
         (heading(f"{metric} by slice") if folds else None),
         folds,
         folded(f"all metrics of {counted(len(every), 'slice')} as a table", table) if folds else None,
-        paragraph(f"... and {len(rest):,} more: show(slice=...) draws any. {'; '.join(rest[:20])}.")
-        if rest
-        else None,
+        paragraph(f"... and {len(rest):,} more: show(slice=...) draws any. {'; '.join(rest[:20])}.") if rest else None,
     )
 
 
