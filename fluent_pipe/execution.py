@@ -159,8 +159,8 @@ class Execution:
             if self._ask_conditions():
                 continue
             if not plan.jobs:
-                refused = {_refused(e) for e in self.done.values()} - {None}
-                return "not pushed" if "not pushed" in refused else "not scored" if refused else "succeeded"
+                found = {refused(e.artifacts) for e in self.done.values()} - {None}
+                return "not pushed" if "not pushed" in found else "not scored" if found else "succeeded"
             job = [s for s in self.steps if s.id in plan.jobs[0]]
             self._foresee()
             self._check_resources()
@@ -355,7 +355,7 @@ class Execution:
         stored = self.store.record(manifest, step.produces)
         self.done[step.id] = stored
         self.ran[step.id] = seconds
-        self.observer.changed(step.id, _refused(stored) or "ran", seconds=seconds, note=_note(stored))
+        self.observer.changed(step.id, refused(stored.artifacts) or "ran", seconds=seconds, note=_note(stored))
 
 
 def _shares(job: list[Step], seconds: Mapping[str, float], wall: float) -> dict[str, float]:
@@ -387,9 +387,11 @@ def _verdict(step: Step, path: Path, fingerprint: str) -> dict[str, int]:
     return {}
 
 
-def _refused(stored: StoredExecution) -> Literal["not pushed", "not scored"] | None:
-    """What was not done since the model was refused, if anything."""
-    artifact = stored.artifacts[0]
-    if isinstance(artifact, PushedModel) and not artifact.facts()["pushed"]:
-        return "not pushed"
-    return "not scored" if isinstance(artifact, Predictions) and not artifact.facts()["scored"] else None
+def refused(artifacts: Collection[Artifact]) -> Literal["not pushed", "not scored"] | None:
+    """What a step has not done since the model was refused, if anything; by what it left."""
+    for left in artifacts:
+        if isinstance(left, PushedModel) and not left.facts()["pushed"]:
+            return "not pushed"
+        if isinstance(left, Predictions) and not left.facts()["scored"]:
+            return "not scored"
+    return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fluent_pipe.artifacts import Artifact
@@ -111,11 +112,12 @@ def lineage(store: MetadataStore, artifact: Artifact, *, most: int = MOST) -> Li
     most
         Executions at most, the nearest first.
     """
+    inputs = cache(store.inputs)
 
     def nearer(node: Artifact) -> Iterable[Artifact]:
-        return store.inputs(node).values()
+        return inputs(node).values()
 
-    return _walked(store, artifact, nearer, most, forward=False)
+    return _walked(store, artifact, nearer, inputs, most, forward=False)
 
 
 def made_of(store: MetadataStore, artifact: Artifact, *, most: int = MOST) -> Lineage:
@@ -126,13 +128,14 @@ def made_of(store: MetadataStore, artifact: Artifact, *, most: int = MOST) -> Li
         left = own.artifacts if own is not None and own.artifacts else (node,)
         return [e.artifacts[0] for a in left for e in store.read_of(a) if e.artifacts]
 
-    return _walked(store, artifact, nearer, most, forward=True)
+    return _walked(store, artifact, nearer, store.inputs, most, forward=True)
 
 
 def _walked(
     store: MetadataStore,
     artifact: Artifact,
     nearer: Callable[[Artifact], Iterable[Artifact]],
+    inputs: Callable[[Artifact], Mapping[str, Artifact]],
     most: int,
     *,
     forward: bool,
@@ -152,13 +155,13 @@ def _walked(
                 break
             met[place] = found
             waiting.append(place)
-    made = {place: _made(store, place, node) for place, node in met.items()}
+    made = {place: _made(store, place, node, inputs(node).values()) for place, node in met.items()}
     return Lineage(first, tuple(_inputs_first(made)), whole, forward)
 
 
-def _made(store: MetadataStore, place: str, artifact: Artifact) -> Made:
+def _made(store: MetadataStore, place: str, artifact: Artifact, read: Iterable[Artifact]) -> Made:
     stored = store.made_by(artifact)
-    reads = {(relative_to_root(a.path, store.root), type(a).__name__): None for a in store.inputs(artifact).values()}
+    reads = {(relative_to_root(a.path, store.root), type(a).__name__): None for a in read}
     if stored is None:  # it comes from outside this store
         return Made(id=place, step=artifact.step or place, leaves=(type(artifact).__name__,), reads=tuple(reads))
     return Made(

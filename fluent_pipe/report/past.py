@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fluent_pipe.artifacts import A, Artifact
-from fluent_pipe.store.metadata import MetadataStore, StoredRun
+from fluent_pipe.store.metadata import MetadataStore, StoredExecution, StoredRun
 
 
 @dataclass(frozen=True)
@@ -19,26 +20,21 @@ class PastRun:
     stored
         Its record: id, pipeline, state, times, steps, and properties: ``reason``, ``seconds``, ``expression``,
         ``versions``, ``commit``, where they were recorded.
-    artifacts
-        In the order of steps; only those whose folder still exists.
+    executions
+        What its steps left, in their order; only those whose folder still exists.
     folder
         Where its log, its report and its progress lie: ``root/<pipeline>/runs/<id>``.
-    keys
-        Cache key by step.
     """
 
     stored: StoredRun
-    artifacts: tuple[Artifact, ...]
+    executions: tuple[StoredExecution, ...]
     folder: Path
-    keys: Mapping[str, str]
 
     @classmethod
     def of(cls, store: MetadataStore, stored: StoredRun) -> PastRun:
         """The run with all that the store still has of it."""
-        found = store.executions_of(stored)
-        artifacts = tuple(a for e in found for a in e.artifacts)
         folder = store.root / stored.pipeline / "runs" / stored.id
-        return cls(stored, artifacts, folder, {e.step: e.key for e in found})
+        return cls(stored, tuple(store.executions_of(stored)), folder)
 
     @classmethod
     def before(cls, store: MetadataStore, stored: StoredRun) -> PastRun | None:
@@ -50,6 +46,16 @@ class PastRun:
         ended = [r for r in earlier if r.state not in ("running", "interrupted", "template written")]
         chosen = next((r for r in ended if r.state != "failed"), ended[0] if ended else None)
         return cls.of(store, chosen) if chosen is not None else None
+
+    @cached_property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """In the order of steps."""
+        return tuple(a for e in self.executions for a in e.artifacts)
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """Cache key by step."""
+        return {e.step: e.key for e in self.executions}
 
     def artifact(self, kind: type[A]) -> A | None:
         """The last artifact of a type; None if the run left none."""

@@ -169,4 +169,4 @@ def _steps(store: MetadataStore, run: PastRun) -> Markup:
         for s in run.stored.steps
     ]
     table = html_table(rows, inline, sortable=True)
-    return joined(inline(draw_past_steps(store, run.stored)), folded("Seconds, results and folders", table))
+    return joined(inline(draw_past_steps(store, run)), folded("Seconds, results and folders", table))

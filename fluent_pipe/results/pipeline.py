@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fluent_pipe.artifacts import Artifact, Evaluation, ModelBlessing, Predictions, PushedModel
+from fluent_pipe.execution import refused
 from fluent_pipe.plan import Plan, PlannedStep
 from fluent_pipe.results.tables import Drawn, Timings
 
@@ -152,13 +153,3 @@ def words_of(artifacts: Sequence[Artifact]) -> str:
 
 def _planned(step: PlannedStep) -> str:
     return "cached" if step.state == "cached" else "to run"
-
-
-def refused(artifacts: Sequence[Artifact]) -> str:
-    """``"not pushed"`` or ``"not scored"`` where that is what a step left; else empty."""
-    for artifact in artifacts:
-        if isinstance(artifact, PushedModel) and not artifact.facts()["pushed"]:
-            return "not pushed"
-        if isinstance(artifact, Predictions) and not artifact.facts()["scored"]:
-            return "not scored"
-    return ""

@@ -16,6 +16,7 @@ from fluent_pipe.artifacts import Artifact, Examples, Model, Predictions, Pushed
 from fluent_pipe.display.charts import inline
 from fluent_pipe.display.lineage import Made, SourceFiles, draw_lineage, in_bytes, lineage_text
 from fluent_pipe.report.lineage import lineage, made_of
+from fluent_pipe.report.past import PastRun
 from fluent_pipe.report.steps import draw_past_steps
 from fluent_pipe.steps.paths import read
 from fluent_pipe.store.files import new_execution_name
@@ -131,7 +132,7 @@ def test_an_artifact_that_the_store_does_not_know(store: MetadataStore, tmp_path
 
 def test_steps_of_a_past_run_with_their_job(store: MetadataStore, pushed: Artifact) -> None:
     run = store.run("run-1")
-    svg = draw_past_steps(store, run).svg()
+    svg = draw_past_steps(store, PastRun.of(store, run)).svg()
     assert "Beam job 1, 6.00 s" in svg
     assert "Model of train, read by push_to" in svg
     assert "version 3" in svg
